@@ -1,0 +1,1 @@
+"""The HTTP server: routes, pages and policy serving."""

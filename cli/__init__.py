@@ -1,0 +1,1 @@
+"""The `mrq` command."""

@@ -1,0 +1,1 @@
+"""What server and worker agree on: settings, job spec, states, tables, queries, artifacts, doorbell."""

@@ -1,0 +1,1 @@
+"""The Celery worker: supervisor, trainer process, reconciler."""
