@@ -1,0 +1,25 @@
+"""A trained policy as data: what a server needs to act, and to know that it acts as torch did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+# Raised when a reader of the old manifest could misread the new one.
+BUNDLE_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PolicyBundle:
+    """`onnx`: input "observation" (batch, D) float32, output "policy" (batch, A): the action in
+    [-1, 1], or the logits of a discrete one. Equal policies give equal bytes.
+
+    Keys of `manifest`, all JSON: format_version, environment_id, environment_kwargs,
+    observation_space, observation_dim, action_space, action_dim, exploration_noise, hyperparameters,
+    step, versions, weights_sha256, golden. `golden` holds `observations` (flattened, (N, D)) from
+    real episodes, `outputs` (N, A) of the network and the deterministic `actions` in the
+    environment's units, both as torch computed them.
+    """
+
+    onnx: bytes
+    manifest: dict[str, Any]

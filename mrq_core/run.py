@@ -1,0 +1,65 @@
+"""What one training run is asked to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from mrq_core.config import Hyperparameters
+
+ActionMode: TypeAlias = Literal["deterministic", "sample"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """`max_episode_steps` None: the environment's own limit."""
+
+    environment_id: str
+    environment_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    max_episode_steps: int | None = None
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    total_steps: int
+    seed: int = 0
+    evaluation_every: int = 1_000
+    evaluation_episodes: int = 10
+    evaluation_mode: ActionMode = "deterministic"
+    checkpoint_every: int = 5_000
+    log_every: int = 250
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "evaluation_every", "evaluation_episodes", "log_every"):
+            _require_positive(name, getattr(self, name))
+        _require_positive("checkpoint_every", self.checkpoint_every)
+        if self.max_episode_steps is not None:
+            _require_positive("max_episode_steps", self.max_episode_steps)
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}; it must be between 0 and 2**63 - 1")
+        if self.evaluation_mode not in ("deterministic", "sample"):
+            allowed = "'deterministic' or 'sample'"
+            raise ValueError(f"evaluation_mode is {self.evaluation_mode!r}; it must be {allowed}")
+
+    def spec(self) -> dict[str, Any]:
+        """What decides the course of learning, so that a checkpoint fits only its own run.
+
+        Length, evaluations, checkpoints and device are not part of it: a run may be continued
+        for longer, watched differently, or on another machine.
+        """
+        return {
+            "environment_id": self.environment_id,
+            "environment_kwargs": dict(self.environment_kwargs),
+            "max_episode_steps": self.max_episode_steps,
+            "hyperparameters": asdict(self.hyperparameters),
+            "seed": self.seed,
+        }
+
+    def spec_sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.spec(), sort_keys=True).encode()).hexdigest()
+
+
+def _require_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} is {value}; it must be at least 1")
