@@ -1,0 +1,1 @@
+"""Alembic scripts: the only thing that creates or changes a table."""

@@ -1,0 +1,110 @@
+"""Training checkpoints on disk: written beside their place, made durable, moved in one rename.
+
+The epoch is part of the folder's name, so a fenced attempt can never write over its successor's.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from store.results import StoredFolder
+
+FORMAT_VERSION = 1
+_SAFE = re.compile(r"^job_[0-9a-f]+/\d+-\d+$")
+
+
+class CheckpointCorrupt(Exception):
+    """A file is missing or its hash is not the one in the database."""
+
+
+class ArtifactFolder:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(
+        self, job_id: str, epoch: int, step: int, save: Callable[[Path], None]
+    ) -> StoredFolder:
+        """`save` writes files into the empty folder it is given.
+
+        When this returns, the files survive power loss. On an exception nothing is left behind.
+        """
+        folder = f"{job_id}/{epoch}-{step}"
+        final = self.root / folder
+        temporary = self.root / job_id / f".tmp-{uuid.uuid4().hex}"
+        temporary.mkdir(parents=True)
+        try:
+            save(temporary)
+            hashes = {path.name: _hash_and_sync(path) for path in sorted(temporary.iterdir())}
+            size = sum(path.stat().st_size for path in temporary.iterdir())
+            _sync_folder(temporary)
+            temporary.rename(final)
+            _sync_folder(final.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        return StoredFolder(
+            folder=folder,
+            size_bytes=size,
+            sha256=manifest_hash(hashes),
+            files=hashes,
+            format_version=FORMAT_VERSION,
+        )
+
+    def verified(self, folder: str, files: Mapping[str, str]) -> Path:
+        """The folder's path, after every file's hash was compared."""
+        path = self._inside(folder)
+        for name, expected in files.items():
+            try:
+                found = _hash(path / name)
+            except OSError as error:
+                raise CheckpointCorrupt(f"{folder}/{name}: {error}") from error
+            if found != expected:
+                raise CheckpointCorrupt(f"{folder}/{name}: sha256 {found}, expected {expected}")
+        return path
+
+    def remove(self, folder: str) -> None:
+        shutil.rmtree(self._inside(folder), ignore_errors=True)
+
+    def sweep(self, job_id: str, *, named: set[str], epoch: int) -> None:
+        """Removes what earlier attempts left without a row. Later epochs' files are not ours."""
+        job_folder = self.root / job_id
+        if not job_folder.is_dir():
+            return
+        for path in job_folder.iterdir():
+            orphan = path.name.startswith(".tmp-") or (
+                f"{job_id}/{path.name}" not in named and int(path.name.split("-")[0]) < epoch
+            )
+            if orphan:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _inside(self, folder: str) -> Path:
+        assert _SAFE.match(folder), f"folder names are ours alone: {folder!r}"
+        return self.root / folder
+
+
+def manifest_hash(hashes: Mapping[str, str]) -> str:
+    text = "\n".join(f"{name} {digest}" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash_and_sync(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return _hash(path)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

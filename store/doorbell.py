@@ -1,0 +1,94 @@
+"""The bell: a Celery message that carries a job's id and nothing else.
+
+A lost, doubled or late message changes nothing but time, because the job's row is the truth.
+"""
+
+from typing import Any, Protocol
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+QUEUE = "mrq.train"
+TASK = "mrq.ring"
+
+
+class DoorbellSilent(Exception):
+    """The broker did not take the message; the reconciler rings again later."""
+
+
+class Doorbell(Protocol):
+    """So that the reconciler can be tested without a broker."""
+
+    def ring(self, job_id: str) -> None: ...
+
+
+def celery_settings(broker_url: str) -> dict[str, Any]:
+    """Each with its reason; measured in docs/decisions/celery.md."""
+    return {
+        "broker_url": broker_url,
+        # State lives in the database.
+        "result_backend": None,
+        "task_ignore_result": True,
+        # JSON only: whoever reaches the broker must not be able to run code.
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        # Early ack: with late ack a job longer than visibility_timeout is run again while it runs.
+        "task_acks_late": False,
+        "task_reject_on_worker_lost": False,  # a poison job is handled by the attempt counter
+        "task_default_queue": QUEUE,
+        "task_queues": [Queue(QUEUE)],
+        "task_create_missing_queues": False,
+        "task_publish_retry": False,  # the reconciler retries, and knows for how long
+        # Spawn: a fork after CUDA or threads is a broken process.
+        "worker_pool": "prefork",
+        "worker_pool_start_method": "spawn",
+        "worker_concurrency": 1,  # one job at a time and device
+        # A busy worker must not hold a message that an idle one could take.
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_max_tasks_per_child": 1,
+        # Set on purpose: the default changes in 6.0, and True leaves messages stuck for an hour.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_enable_remote_control": False,  # a cancel goes through the database
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_connection_timeout": 4,
+        "broker_transport_options": {
+            "visibility_timeout": 3600,
+            # Default 10 x 10: unacknowledged messages came back after 95 s in spite of a 5 s timeout.
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+            # Default None: a frozen broker blocked a publish for more than 25 s.
+            "socket_timeout": 5,
+            "socket_connect_timeout": 5,
+            "retry_on_timeout": False,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "global_keyprefix": "mrq:",
+        },
+    }
+
+
+def make_celery(broker_url: str) -> Celery:
+    celery = Celery("mrq", set_as_current=False)
+    celery.conf.update(celery_settings(broker_url))
+    return celery
+
+
+class CeleryDoorbell:
+    def __init__(self, broker_url: str) -> None:
+        self._celery = make_celery(broker_url)
+
+    def ring(self, job_id: str) -> None:
+        try:
+            self._celery.send_task(TASK, args=[job_id], queue=QUEUE, retry=False)
+        except (OperationalError, RedisError, OSError) as error:
+            raise DoorbellSilent(str(error)) from error
+
+    def close(self) -> None:
+        self._celery.close()

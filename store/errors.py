@@ -1,0 +1,63 @@
+"""What can go wrong, in the service's own words. HTTP status codes are decided once, in `app.errors`.
+
+DomainError
+├── InvalidInput          a value the user can change: names the field, the value, what is allowed
+│   └── IdempotencyKeyReused
+├── NotFound
+├── TransitionRefused     the job is not in a state that allows this
+├── NotReady              right request, too early
+└── SetupError            the operator's problem: data folder, schema, port
+Fenced                    an attempt has lost its job; never shown to a user
+"""
+
+from typing import Any
+
+
+class DomainError(Exception):
+    """Has a stable `code` for programs and a message for people."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, param: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.details = details
+
+
+class InvalidInput(DomainError):
+    code = "invalid_input"
+
+
+class EstimateTooLarge(InvalidInput):
+    code = "estimate_too_large"
+
+
+class IdempotencyKeyReused(InvalidInput):
+    code = "idempotency_key_reused"
+
+
+class NotFound(DomainError):
+    def __init__(self, kind: str, reference: str) -> None:
+        super().__init__(f"No {kind} {reference!r} here.", param=f"{kind}_id")
+        self.code = f"{kind}_not_found"
+
+
+class TransitionRefused(DomainError):
+    code = "transition_refused"
+
+
+class NotReady(DomainError):
+    code = "not_ready"
+
+
+class SetupError(DomainError):
+    code = "setup_error"
+
+
+class SchemaTooNew(SetupError):
+    code = "schema_too_new"
+
+
+class Fenced(Exception):
+    """The job's row no longer belongs to this epoch: stop the trainer and write nothing more."""

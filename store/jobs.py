@@ -1,0 +1,203 @@
+"""Jobs as users see them: submit, find, list, ask to cancel."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from store.clock import now_ms
+from store.database import Database
+from store.errors import IdempotencyKeyReused, InvalidInput, NotFound, TransitionRefused
+from store.events import append_event
+from store.ids import new_id
+from store.spec import JobSpec
+from store.states import TERMINAL, JobStatus, Reason
+from store.tables import Attempt, IdempotencyRecord, Job
+
+MAX_KEY_LENGTH = 255
+
+
+def submit_job(
+    database: Database, spec: JobSpec, *, idempotency_key: str | None = None, body: bytes = b""
+) -> tuple[Job, bool]:
+    """Job row, event and idempotency row in one transaction; no broker is spoken to.
+
+    Returns the job and whether it is new. The same key with the same body gives the job that the
+    first request made; with another body it raises `IdempotencyKeyReused`.
+    """
+    digest = hashlib.sha256(body).hexdigest()
+    if idempotency_key is not None:
+        _check_key(idempotency_key)
+        if (earlier := _replay(database, idempotency_key, digest)) is not None:
+            return earlier, False
+    try:
+        with database.write() as session:
+            return _insert_job(session, spec, idempotency_key, digest), True
+    except IntegrityError:
+        # Two requests with one key at once: the other one won, its job is ours too.
+        earlier = None if idempotency_key is None else _replay(database, idempotency_key, digest)
+        if earlier is None:
+            raise
+        return earlier, False
+
+
+def _check_key(key: str) -> None:
+    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+        raise InvalidInput(
+            f"Idempotency-Key={key[:40]!r} must be 1 to {MAX_KEY_LENGTH} printable characters.",
+            param="Idempotency-Key",
+        )
+
+
+def _replay(database: Database, key: str, digest: str) -> Job | None:
+    with database.read() as session:
+        record = session.get(IdempotencyRecord, key)
+        if record is None:
+            return None
+        if record.request_sha256 != digest:
+            raise IdempotencyKeyReused(
+                f"Idempotency-Key {key!r} was used before with another body. "
+                "Send the same body, or a new key.",
+                param="Idempotency-Key",
+            )
+        return session.get_one(Job, record.job_number)
+
+
+def _insert_job(session: Session, spec: JobSpec, idempotency_key: str | None, digest: str) -> Job:
+    row = insert(Job).values(
+        id=new_id("job"),
+        name=spec.resolved_name(),
+        labels=dict(spec.labels),
+        environment_id=spec.environment.id,
+        spec=spec.to_json(),
+        spec_sha256=spec.sha256(),
+        total_steps=spec.budget.total_steps,
+        status=JobStatus.QUEUED,
+        created_at=now_ms(),
+    )
+    job = session.scalars(row.returning(Job)).one()
+    append_event(session, job.number, "status", {"status": JobStatus.QUEUED})
+    if idempotency_key is not None:
+        session.execute(
+            insert(IdempotencyRecord).values(
+                key=idempotency_key,
+                request_sha256=digest,
+                job_number=job.number,
+                created_at=now_ms(),
+            )
+        )
+    return job
+
+
+def get_job(session: Session, job_id: str) -> Job:
+    job = session.scalars(select(Job).where(Job.id == job_id)).one_or_none()
+    if job is None:
+        raise NotFound("job", job_id)
+    return job
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    status: str | None = None
+    environment: str | None = None
+    name_contains: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def list_jobs(
+    session: Session, where: JobFilter, *, limit: int, cursor: str | None
+) -> tuple[Sequence[Job], str | None]:
+    """Newest first. Returns the page and the cursor of the next one, None at the end."""
+    query = _matching(select(Job), where).order_by(Job.number.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(Job.number < decode_cursor(cursor))
+    rows = session.scalars(query).all()
+    page = rows[:limit]
+    return page, encode_cursor(page[-1].number) if len(rows) > limit else None
+
+
+def count_jobs_by_status(session: Session) -> dict[str, int]:
+    rows = session.execute(select(Job.status, func.count()).group_by(Job.status))
+    return {status: count for status, count in rows}
+
+
+def _matching(query: Select[tuple[Job]], where: JobFilter) -> Select[tuple[Job]]:
+    if where.status is not None:
+        query = query.where(Job.status == where.status)
+    if where.environment is not None:
+        query = query.where(Job.environment_id == where.environment)
+    if where.name_contains:
+        query = query.where(Job.name.contains(where.name_contains, autoescape=True))
+    for key, value in where.labels.items():
+        query = query.where(Job.labels[key].as_string() == value)
+    return query
+
+
+def encode_cursor(number: int) -> str:
+    return base64.urlsafe_b64encode(b"n%d" % number).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> int:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        if not text.startswith("n"):
+            raise ValueError(text)
+        return int(text[1:19])
+    except (ValueError, binascii.Error):
+        raise InvalidInput(
+            f"after={cursor[:40]!r} is no cursor of this service; use `next_cursor` as it came.",
+            param="after",
+        ) from None
+
+
+def queue_position(session: Session, job: Job) -> int | None:
+    """1 for the job that is claimed next; None when it does not wait."""
+    if job.status != JobStatus.QUEUED:
+        return None
+    ahead = select(func.count()).where(
+        Job.status == JobStatus.QUEUED,
+        (Job.priority > job.priority)
+        | ((Job.priority == job.priority) & (Job.number < job.number)),
+    )
+    return 1 + session.execute(ahead).scalar_one()
+
+
+def cancel_job(database: Database, job_id: str) -> Job:
+    """A queued job is cancelled at once, a running one when its supervisor next looks.
+
+    Raises `TransitionRefused` for a job that has ended or is already being cancelled.
+    """
+    with database.write() as session:
+        job = session.scalars(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
+        if job is None:
+            raise NotFound("job", job_id)
+        if JobStatus(job.status) in TERMINAL or job.cancel_requested:
+            state = job.status if JobStatus(job.status) in TERMINAL else "already being cancelled"
+            raise TransitionRefused(
+                f"Job {job_id} is {state}; only a queued or running job can be cancelled, once.",
+                param="job_id",
+                status=job.status,
+            )
+        job.cancel_requested = True
+        if job.status == JobStatus.QUEUED:
+            job.status, job.reason = JobStatus.CANCELLED, Reason.CANCELLED_BY_USER
+            session.execute(
+                update(Job).where(Job.number == job.number).values(finished_at=now_ms())
+            )
+        session.flush()
+        append_event(session, job.number, "cancel_requested", {}, attempt=job.epoch)
+        if job.status == JobStatus.CANCELLED:
+            data = {"status": job.status, "reason": job.reason}
+            append_event(session, job.number, "status", data, attempt=job.epoch)
+        session.refresh(job)
+        return job
+
+
+def list_attempts(session: Session, job_number: int) -> Sequence[Attempt]:
+    query = select(Attempt).where(Attempt.job_number == job_number).order_by(Attempt.number)
+    return session.scalars(query).all()

@@ -1,0 +1,151 @@
+"""Promoted checkpoints: a name, a version, and the bytes they pin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session, undefer
+
+from store.clock import now_ms
+from store.database import Database
+from store.errors import InvalidInput, NotFound
+from store.events import append_event
+from store.ids import new_id
+from store.jobs import decode_cursor, encode_cursor
+from store.ownership import Claim, finish_in, update_owned
+from store.states import CheckpointKind, JobStatus, Reason
+from store.tables import Checkpoint, Job, Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServablePolicy:
+    """What a server needs to act: no table, no session."""
+
+    id: str
+    name: str
+    version: int
+    checkpoint_id: str
+    sha256: str
+    onnx: bytes
+    manifest: dict[str, Any]
+
+
+def promote_checkpoint(database: Database, checkpoint_id: str, name: str | None) -> Policy:
+    """Makes a policy checkpoint servable as the next version of `name` (default: its job's)."""
+    with database.write() as session:
+        checkpoint = session.get(Checkpoint, checkpoint_id)
+        if checkpoint is None:
+            raise NotFound("checkpoint", checkpoint_id)
+        if checkpoint.kind != CheckpointKind.POLICY:
+            raise InvalidInput(
+                f"checkpoint_id={checkpoint_id!r} is a training checkpoint; only a policy "
+                "checkpoint (kind=policy) can be served.",
+                param="checkpoint_id",
+            )
+        job = session.scalars(
+            select(Job).where(Job.number == checkpoint.job_number).with_for_update()
+        ).one()
+        return _promote(session, job, checkpoint_id, name or job.name)
+
+
+def succeed(database: Database, claim: Claim, *, weights_sha256: str | None) -> None:
+    """Ends the job well and promotes its best checkpoint under the job's name, all or nothing."""
+    with database.write() as session:
+        job = update_owned(session, claim, step=Job.total_steps)
+        if job.best_checkpoint_id is not None:
+            _promote(session, job, job.best_checkpoint_id, job.name)
+        finish_in(
+            session,
+            claim,
+            JobStatus.SUCCEEDED,
+            Reason.BUDGET_EXHAUSTED,
+            exit_code=0,
+            weights_sha256=weights_sha256,
+        )
+
+
+def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Policy:
+    if session.get_bind().dialect.name == "postgresql":
+        # Two promotions of one name at once must not draw one version. SQLite has one writer.
+        lock = text("SELECT pg_advisory_xact_lock(hashtext(:name))")
+        session.execute(lock, {"name": f"policy:{name}"})
+    newest = select(func.coalesce(func.max(Policy.version), 0)).where(Policy.name == name)
+    policy = Policy(
+        id=new_id("pol"),
+        name=name,
+        version=session.execute(newest).scalar_one() + 1,
+        checkpoint_id=checkpoint_id,
+        job_number=job.number,
+        created_at=session.execute(select(now_ms())).scalar_one(),
+    )
+    session.add(policy)
+    session.flush()
+    data = {
+        "policy_id": policy.id,
+        "name": name,
+        "version": policy.version,
+        "checkpoint_id": checkpoint_id,
+    }
+    append_event(session, job.number, "policy", data, attempt=job.epoch)
+    return policy
+
+
+def find_policy(session: Session, reference: str) -> Policy:
+    """`pol_...`, `name` (its newest version) or `name:3`."""
+    query = select(Policy)
+    name, _, version = reference.partition(":")
+    if reference.startswith("pol_"):
+        query = query.where(Policy.id == reference)
+    elif version:
+        if not (version.isdecimal() and len(version) < 10):
+            raise NotFound("policy", reference)
+        query = query.where(Policy.name == name, Policy.version == int(version))
+    else:
+        query = query.where(Policy.name == name).order_by(Policy.version.desc()).limit(1)
+    policy = session.scalars(query).one_or_none()
+    if policy is None:
+        raise NotFound("policy", reference)
+    return policy
+
+
+def load_servable(session: Session, policy: Policy) -> ServablePolicy:
+    checkpoint = session.get_one(
+        Checkpoint, policy.checkpoint_id, options=[undefer(Checkpoint.onnx)]
+    )
+    assert checkpoint.onnx is not None, "a policy checkpoint is committed with its bytes"
+    return ServablePolicy(
+        id=policy.id,
+        name=policy.name,
+        version=policy.version,
+        checkpoint_id=checkpoint.id,
+        sha256=checkpoint.sha256,
+        onnx=checkpoint.onnx,
+        manifest=checkpoint.manifest,
+    )
+
+
+def list_policies(
+    session: Session, *, job_number: int | None = None, limit: int = 20, cursor: str | None = None
+) -> tuple[Sequence[Policy], str | None]:
+    """Newest first; ids sort by creation, so the cursor is a row count of the newer ones."""
+    query = select(Policy).order_by(Policy.id.desc())
+    if job_number is not None:
+        query = query.where(Policy.job_number == job_number)
+    skipped = 0 if cursor is None else decode_cursor(cursor)
+    rows = session.scalars(query.offset(skipped).limit(limit + 1)).all()
+    more = len(rows) > limit
+    return rows[:limit], encode_cursor(skipped + limit) if more else None
+
+
+def list_checkpoints(
+    session: Session, job_number: int, *, limit: int = 100
+) -> Sequence[Checkpoint]:
+    """Newest first, without their bytes."""
+    query = (
+        select(Checkpoint)
+        .where(Checkpoint.job_number == job_number)
+        .order_by(Checkpoint.step.desc(), Checkpoint.attempt.desc(), Checkpoint.kind)
+        .limit(limit)
+    )
+    return session.scalars(query).all()

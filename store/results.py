@@ -1,0 +1,260 @@
+"""What an attempt hands in, each under its epoch: progress, metrics, evaluations, checkpoints."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from store.clock import now_ms
+from store.database import Database
+from store.events import append_event
+from store.ids import new_id
+from store.ownership import Claim, update_owned
+from store.series import effective_evaluations
+from store.states import CheckpointKind
+from store.tables import Checkpoint, Evaluation, Job, MetricKey, MetricPoint, Policy
+
+POLICY_FORMAT_VERSION = 1
+MAX_METRIC_KEYS = 200  # a key per episode would make the table useless
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    step: int
+    action_mode: str
+    returns: Sequence[float]
+    lengths: Sequence[int]
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyBundle:
+    """A policy as it is served: an ONNX graph and the JSON that says how to use it."""
+
+    onnx: bytes
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFolder:
+    """A training checkpoint that is safely on disk and not yet known to anybody."""
+
+    folder: str  # relative to the artifact folder
+    size_bytes: int
+    sha256: str  # over the sorted (name, sha256) pairs of its files
+    files: dict[str, str]  # name -> sha256
+    format_version: int
+
+
+def record_progress(
+    database: Database,
+    claim: Claim,
+    *,
+    step: int,
+    steps_per_second: float | None,
+    rows: Sequence[MetricRow],
+) -> None:
+    with database.write() as session:
+        values: dict[str, Any] = {"step": step, "progress_at": now_ms()}
+        if steps_per_second is not None:
+            values["steps_per_second"] = steps_per_second
+        if rows:
+            latest = {k: v for k, v in rows[-1].values.items() if math.isfinite(v)}
+            values["latest_metrics"] = {"step": rows[-1].step, **latest}
+        update_owned(session, claim, **values)
+        _insert_points(session, claim, rows)
+
+
+def _insert_points(session: Session, claim: Claim, rows: Sequence[MetricRow]) -> None:
+    keys = _key_ids(session, {key for row in rows for key in row.values})
+    points = [
+        {
+            "job_number": claim.job_number,
+            "key_id": keys[key],
+            "step": row.step,
+            "attempt": claim.epoch,
+            "value": value if math.isfinite(value) else None,
+            "flag": _flag(value),
+        }
+        for row in rows
+        for key, value in row.values.items()
+    ]
+    if points:
+        at = session.execute(select(now_ms())).scalar_one()
+        session.execute(insert(MetricPoint), [{**point, "at": at} for point in points])
+
+
+def _flag(value: float) -> int:
+    if math.isfinite(value):
+        return 0
+    return 1 if math.isnan(value) else 2 if value > 0 else 3
+
+
+def _key_ids(session: Session, names: set[str]) -> dict[str, int]:
+    query = select(MetricKey.name, MetricKey.id).where(MetricKey.name.in_(names))
+    known = {name: number for name, number in session.execute(query)}
+    missing = sorted(names - known.keys())
+    if not missing:
+        return known
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    session.execute(
+        dialect.insert(MetricKey).on_conflict_do_nothing(), [{"name": name} for name in missing]
+    )
+    return {name: number for name, number in session.execute(query)}
+
+
+def record_evaluation(
+    database: Database, claim: Claim, result: EvaluationResult, bundle: PolicyBundle, *, keep: int
+) -> str:
+    """The returns and the policy's bytes in one transaction. Returns the checkpoint's id.
+
+    Older policy checkpoints go, but for the best one, the `keep` latest and the promoted ones.
+    """
+    mean = math.fsum(result.returns) / len(result.returns)
+    with database.write() as session:
+        job = update_owned(session, claim, step=result.step)
+        checkpoint = _insert_policy_checkpoint(session, claim, result.step, bundle)
+        session.add(
+            Evaluation(
+                id=new_id("eval"),
+                job_number=claim.job_number,
+                attempt=claim.epoch,
+                step=result.step,
+                action_mode=result.action_mode,
+                return_mean=mean,
+                returns=list(result.returns),
+                lengths=list(result.lengths),
+                seeds=list(result.seeds),
+                checkpoint_id=checkpoint,
+                created_at=session.execute(select(now_ms())).scalar_one(),
+            )
+        )
+        session.flush()
+        best = _refresh_best(session, claim, job)
+        _prune_policies(session, claim, keep, best)
+        data = {
+            "step": result.step,
+            "return_mean": mean,
+            "episodes": len(result.returns),
+            "checkpoint_id": checkpoint,
+            "best": best == checkpoint,
+        }
+        append_event(session, claim.job_number, "evaluation", data, attempt=claim.epoch)
+    return checkpoint
+
+
+def _insert_policy_checkpoint(
+    session: Session, claim: Claim, step: int, bundle: PolicyBundle
+) -> str:
+    identity = new_id("ckpt")
+    session.execute(
+        insert(Checkpoint).values(
+            id=identity,
+            job_number=claim.job_number,
+            attempt=claim.epoch,
+            step=step,
+            kind=CheckpointKind.POLICY,
+            size_bytes=len(bundle.onnx),
+            sha256=hashlib.sha256(bundle.onnx).hexdigest(),
+            format_version=POLICY_FORMAT_VERSION,
+            manifest=bundle.manifest,
+            onnx=bundle.onnx,
+            created_at=now_ms(),
+        )
+    )
+    return identity
+
+
+def _refresh_best(session: Session, claim: Claim, job: Job) -> str | None:
+    """Highest mean return; of equals the later one, which has seen more."""
+    with_bytes = [e for e in effective_evaluations(session, job) if e.checkpoint_id is not None]
+    best = max(with_bytes, key=lambda e: (e.return_mean, e.step), default=None)
+    identity = None if best is None else best.checkpoint_id
+    update_owned(
+        session,
+        claim,
+        best_checkpoint_id=identity,
+        best_return=None if best is None else best.return_mean,
+    )
+    return identity
+
+
+def _prune_policies(session: Session, claim: Claim, keep: int, best: str | None) -> None:
+    mine = (Checkpoint.job_number == claim.job_number) & (Checkpoint.kind == CheckpointKind.POLICY)
+    latest = session.scalars(
+        select(Checkpoint.id)
+        .where(mine)
+        .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
+        .limit(keep)
+    ).all()
+    kept = {*latest, best} - {None}
+    promoted = select(Policy.checkpoint_id)
+    session.execute(
+        delete(Checkpoint)
+        .where(mine, Checkpoint.id.not_in(kept), Checkpoint.id.not_in(promoted))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def record_training_checkpoint(
+    database: Database, claim: Claim, step: int, stored: StoredFolder, *, keep: int
+) -> list[str]:
+    """Makes a stored folder the job's checkpoint. Returns the folders that nothing names any more.
+
+    Two at least are kept, so that a corrupt one has another behind it.
+    """
+    identity = new_id("ckpt")
+    with database.write() as session:
+        update_owned(session, claim, resume_checkpoint_id=identity, attempts_since_progress=0)
+        session.execute(
+            insert(Checkpoint).values(
+                id=identity,
+                job_number=claim.job_number,
+                attempt=claim.epoch,
+                step=step,
+                kind=CheckpointKind.TRAINING,
+                size_bytes=stored.size_bytes,
+                sha256=stored.sha256,
+                format_version=stored.format_version,
+                manifest={"files": stored.files},
+                folder=stored.folder,
+                created_at=now_ms(),
+            )
+        )
+        data = {"step": step, "checkpoint_id": identity, "kind": CheckpointKind.TRAINING}
+        append_event(session, claim.job_number, "checkpoint", data, attempt=claim.epoch)
+        return _drop_old_training(session, claim, max(2, keep))
+
+
+def _drop_old_training(session: Session, claim: Claim, keep: int) -> list[str]:
+    query = (
+        select(Checkpoint)
+        .where(
+            Checkpoint.job_number == claim.job_number, Checkpoint.kind == CheckpointKind.TRAINING
+        )
+        .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
+        .offset(keep)
+    )
+    old = session.scalars(query).all()
+    folders = [checkpoint.folder for checkpoint in old if checkpoint.folder is not None]
+    for checkpoint in old:
+        session.delete(checkpoint)
+    return folders
+
+
+def training_folders(session: Session, job_number: int) -> set[str]:
+    query = select(Checkpoint.folder).where(
+        Checkpoint.job_number == job_number, Checkpoint.kind == CheckpointKind.TRAINING
+    )
+    return {folder for folder in session.scalars(query) if folder is not None}

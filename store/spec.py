@@ -1,0 +1,174 @@
+"""The job spec: what `POST /jobs` takes, validated, with every default filled in.
+
+Unknown keys, wrong types and values out of bounds are pydantic errors whose `loc` is the path in
+the request body. The hyperparameters are the algorithm's own dataclass, validated in place.
+"""
+
+import hashlib
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from mrq_core.config import PRESETS, Hyperparameters
+from store.catalogue import CATALOGUE, EnvironmentEntry
+
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+]
+LabelKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+]
+LabelValue = Annotated[str, StringConstraints(max_length=256)]
+Steps = Annotated[int, Field(ge=1, le=100_000_000)]
+
+# More evaluations or checkpoints than this would cost more than the training they look at.
+MAX_MARKS = 2_000
+
+
+def refused(path: str, message: str) -> PydanticCustomError:
+    """For checks between fields: `path` names the one to change, relative to the failing part."""
+    return PydanticCustomError("refused", "{message}", {"path": path, "message": message})
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class EnvironmentSpec(Part):
+    id: str = Field(max_length=128)
+    kwargs: dict[str, Any] = Field(default_factory=dict, max_length=32)
+
+    @field_validator("id")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in CATALOGUE:
+            raise ValueError(
+                f"{value!r} is not an environment of this service; allowed: {', '.join(CATALOGUE)}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _fill_in_kwargs(self) -> Self:
+        try:
+            kwargs = self.entry.kwargs.model_validate(self.kwargs)
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = ".".join(["kwargs", *map(str, first["loc"])])
+            allowed = ", ".join(self.entry.kwargs.model_fields) or "none"
+            value = repr(first["input"])[:80]
+            raise refused(
+                path, f"{path}={value}: {first['msg']}; kwargs of {self.id}: {allowed}"
+            ) from None
+        filled = {key: value for key, value in kwargs.model_dump().items() if value is not None}
+        object.__setattr__(self, "kwargs", filled)  # frozen for everyone else
+        return self
+
+    @property
+    def entry(self) -> EnvironmentEntry:
+        return CATALOGUE[self.id]
+
+
+class AlgorithmSpec(Part):
+    name: Literal["mrq"] = "mrq"
+    preset: Literal["paper", "small"] = "paper"
+    hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_over_preset(cls, data: Any) -> Any:
+        """The request names only what differs from the preset; what is stored names everything."""
+        if not isinstance(data, dict):
+            return data
+        overrides = data.get("hyperparameters", {})
+        preset = PRESETS.get(str(data.get("preset", "paper")))
+        if preset is None or not isinstance(overrides, dict):
+            return data  # the fields' own validation says what is wrong
+        return {**data, "hyperparameters": {**asdict(preset), **overrides}}
+
+
+class BudgetSpec(Part):
+    total_steps: Steps = Field(description="Agent steps, after action repeat.")
+
+
+class EvaluationSpec(Part):
+    every_steps: Steps | None = None
+    episodes: int = Field(default=10, ge=1, le=100)
+    action_mode: Literal["deterministic", "sample"] = "deterministic"
+
+
+class CheckpointingSpec(Part):
+    every_steps: Steps | None = None
+    keep: int = Field(default=2, ge=1, le=100, description="Latest ones kept beside the best.")
+
+
+class JobSpec(Part):
+    """`evaluation.every_steps` and `checkpointing.every_steps` are never null once resolved."""
+
+    name: Name | None = None
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=16)
+    environment: EnvironmentSpec
+    algorithm: AlgorithmSpec = Field(default_factory=AlgorithmSpec)
+    budget: BudgetSpec
+    evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
+    checkpointing: CheckpointingSpec = Field(default_factory=CheckpointingSpec)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+
+    @field_validator("name")
+    @classmethod
+    def _not_an_id(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(("pol_", "job_", "ckpt_")):
+            raise ValueError(f"{value!r} must not begin with pol_, job_ or ckpt_: ids begin so")
+        return value
+
+    @model_validator(mode="after")
+    def _resolve(self) -> Self:
+        total = self.budget.total_steps
+        evaluation = self.evaluation.model_copy(
+            update={"every_steps": self._marks("evaluation", min(5_000, max(1, total // 20)))}
+        )
+        checkpointing = self.checkpointing.model_copy(
+            update={"every_steps": self._marks("checkpointing", min(10_000, max(1, total // 10)))}
+        )
+        resolved = {
+            "name": self.name or f"{self.environment.id.lower()}-mrq",
+            "evaluation": evaluation,
+            "checkpointing": checkpointing,
+        }
+        for key, value in resolved.items():
+            object.__setattr__(self, key, value)  # frozen for everyone else
+        return self
+
+    def _marks(self, part: str, default: int) -> int:
+        """Steps between two evaluations or checkpoints, refused when they would be too many."""
+        total = self.budget.total_steps
+        every: int | None = getattr(self, part).every_steps
+        if every is None:
+            return default
+        if total / every > MAX_MARKS:
+            raise refused(
+                f"{part}.every_steps",
+                f"{part}.every_steps={every} gives {total // every} of them in {total} steps; "
+                f"allowed: {MAX_MARKS}, so at least {-(-total // MAX_MARKS)} steps",
+            )
+        return every
+
+    def resolved_name(self) -> str:
+        assert self.name is not None
+        return self.name
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    def sha256(self) -> str:
+        return hashlib.sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,229 @@
+"""The tables, typed. Alembic (folder `migrations`) is the only thing that creates or changes them.
+
+All times are milliseconds since 1970 by the database's clock. Steps are agent steps.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+# SQLite numbers rows by itself only for a column declared INTEGER PRIMARY KEY.
+RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's name for it)
+        int: BigInteger,
+        float: Double,
+        str: Text,
+        bytes: LargeBinary,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+    }
+
+
+class Job(Table):
+    """One row is the truth about one job; a Celery message is only a bell."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('queued','running','paused','succeeded','failed','cancelled')",
+            name="status",
+        ),
+        Index(
+            "ix_jobs_claim",
+            text("priority DESC"),
+            "number",
+            postgresql_where=text("status = 'queued'"),
+            sqlite_where=text("status = 'queued'"),
+        ),
+        Index("ix_jobs_status", "status"),
+        Index("ix_jobs_environment_id", "environment_id"),
+    )
+
+    number: Mapped[int] = mapped_column(RowNumber, primary_key=True)  # order of submission
+    id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    labels: Mapped[dict[str, Any]]
+    environment_id: Mapped[str]
+    spec: Mapped[dict[str, Any]]  # resolved: every default filled in
+    spec_sha256: Mapped[str]
+    total_steps: Mapped[int]
+    priority: Mapped[int] = mapped_column(Integer, default=0)
+
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    message: Mapped[str | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+
+    # Ownership. The epoch is the fencing token: it only grows.
+    epoch: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None]
+    not_before: Mapped[int] = mapped_column(default=0)
+    dispatched_at: Mapped[int] = mapped_column(default=0)
+    attempts_since_progress: Mapped[int] = mapped_column(Integer, default=0)
+
+    step: Mapped[int] = mapped_column(default=0)
+    steps_per_second: Mapped[float | None]
+    progress_at: Mapped[int | None]
+    latest_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    resume_checkpoint_id: Mapped[str | None]
+    best_checkpoint_id: Mapped[str | None]
+    best_return: Mapped[float | None]
+    weights_sha256: Mapped[str | None]
+
+    created_at: Mapped[int]
+    started_at: Mapped[int | None]
+    finished_at: Mapped[int | None]
+
+
+class Attempt(Table):
+    """One try at a job. Its number is the epoch under which it wrote."""
+
+    __tablename__ = "attempts"
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    message: Mapped[str | None]
+    worker: Mapped[str]
+    host: Mapped[str]
+    resumed_from: Mapped[str | None]
+    start_step: Mapped[int]
+    end_step: Mapped[int | None]
+    exit_code: Mapped[int | None] = mapped_column(Integer)  # negative: killed by that signal
+    started_at: Mapped[int]
+    finished_at: Mapped[int | None]
+
+
+class Event(Table):
+    """What happened to a job, append-only; `seq` counts per job and is the id of the SSE message."""
+
+    __tablename__ = "events"
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int]
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    at: Mapped[int]
+
+
+class MetricKey(Table):
+    __tablename__ = "metric_keys"
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
+class MetricPoint(Table):
+    """Integers only beside the value: 33 bytes a point, against 221 with text keys."""
+
+    __tablename__ = "metric_points"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 (SQLAlchemy's name for it)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"), primary_key=True)
+    key_id: Mapped[int] = mapped_column(ForeignKey("metric_keys.id"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[int]
+    value: Mapped[float | None]  # null where flag is not 0: JSON has no NaN
+    flag: Mapped[int] = mapped_column(SmallInteger, default=0)  # 0 finite, 1 NaN, 2 +inf, 3 -inf
+
+
+class Checkpoint(Table):
+    """`policy`: its bytes are in this row. `training`: a folder in the artifact store.
+
+    A training checkpoint's row is committed after its folder is safely on disk: the row is the
+    truth, a folder without a row is garbage.
+    """
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (
+        CheckConstraint("kind IN ('policy','training')", name="kind"),
+        UniqueConstraint("job_number", "attempt", "step", "kind"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"))
+    attempt: Mapped[int]
+    step: Mapped[int]
+    kind: Mapped[str]
+    size_bytes: Mapped[int]
+    sha256: Mapped[str]
+    format_version: Mapped[int] = mapped_column(Integer)
+    manifest: Mapped[dict[str, Any]]  # policy: the bundle's JSON; training: its files and hashes
+    folder: Mapped[str | None]  # training: relative to the artifact folder
+    onnx: Mapped[bytes | None] = mapped_column(deferred=True)
+    created_at: Mapped[int]
+
+
+class Evaluation(Table):
+    __tablename__ = "evaluations"
+    __table_args__ = (UniqueConstraint("job_number", "attempt", "step"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"))
+    attempt: Mapped[int]
+    step: Mapped[int]
+    action_mode: Mapped[str]
+    return_mean: Mapped[float]
+    returns: Mapped[list[Any]]  # one per episode
+    lengths: Mapped[list[Any]]
+    seeds: Mapped[list[Any]]
+    checkpoint_id: Mapped[str | None] = mapped_column(
+        ForeignKey("checkpoints.id", ondelete="SET NULL")
+    )
+    created_at: Mapped[int]
+
+
+class Policy(Table):
+    """A promoted checkpoint under a name and a version; immutable, and it pins its checkpoint."""
+
+    __tablename__ = "policies"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer)
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id", ondelete="RESTRICT"))
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"))
+    created_at: Mapped[int]
+
+
+class IdempotencyRecord(Table):
+    __tablename__ = "idempotency"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_sha256: Mapped[str]
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"))
+    created_at: Mapped[int]
