@@ -14,9 +14,9 @@ class PolicyBundle:
     """`onnx`: input "observation" (batch, D) float32, output "policy" (batch, A): the action in
     [-1, 1], or the logits of a discrete one. Equal policies give equal bytes.
 
-    Keys of `manifest`, all JSON: format_version, environment_id, environment_kwargs,
-    observation_space, observation_dim, action_space, action_dim, exploration_noise, hyperparameters,
-    step, versions, weights_sha256, golden. `golden` holds `observations` (flattened, (N, D)) from
+    Keys of `manifest`, all JSON: format_version, environment_id, environment_kwargs, step,
+    observation_space, observation_dim, action_space, action_dim, exploration_noise, versions,
+    hyperparameters, weights_sha256, golden. `golden` holds `observations` (flat, (N, D)) from
     real episodes, `outputs` (N, A) of the network and the deterministic `actions` in the
     environment's units, both as torch computed them.
     """
