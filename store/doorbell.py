@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from celery import Celery
 from kombu import Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 from redis.exceptions import RedisError
 
 QUEUE = "mrq.train"
@@ -22,6 +22,10 @@ class Doorbell(Protocol):
     """So that the reconciler can be tested without a broker."""
 
     def ring(self, job_id: str) -> None: ...
+
+    def waiting(self) -> int:
+        """Bells that no worker has heard yet."""
+        ...
 
 
 def celery_settings(broker_url: str) -> dict[str, Any]:
@@ -88,6 +92,16 @@ class CeleryDoorbell:
         try:
             self._celery.send_task(TASK, args=[job_id], queue=QUEUE, retry=False)
         except (OperationalError, RedisError, OSError) as error:
+            raise DoorbellSilent(str(error)) from error
+
+    def waiting(self) -> int:
+        try:
+            with self._celery.connection_for_write() as connection:
+                channel = connection.default_channel
+                return int(channel.queue_declare(queue=QUEUE, passive=True).message_count)
+        except (ChannelError, OperationalError, RedisError, OSError) as error:
+            if isinstance(error, ChannelError):
+                return 0  # the queue exists from the first bell on
             raise DoorbellSilent(str(error)) from error
 
     def close(self) -> None:

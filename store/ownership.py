@@ -323,6 +323,12 @@ def jobs_to_ring(database: Database, settings: Settings, limit: int = 100) -> li
         return list(session.scalars(query))
 
 
+def count_queued(database: Database) -> int:
+    with database.read() as session:
+        query = select(func.count()).where(Job.status == JobStatus.QUEUED)
+        return session.execute(query).scalar_one()
+
+
 def mark_rung(database: Database, job: Job) -> None:
     with database.write() as session:
         session.execute(

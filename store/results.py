@@ -64,7 +64,8 @@ def record_progress(
     step: int,
     steps_per_second: float | None,
     rows: Sequence[MetricRow],
-) -> None:
+) -> bool:
+    """Returns whether the user has asked to cancel. Repeating it after a doubtful commit is safe."""
     with database.write() as session:
         values: dict[str, Any] = {"step": step, "progress_at": now_ms()}
         if steps_per_second is not None:
@@ -72,8 +73,9 @@ def record_progress(
         if rows:
             latest = {k: v for k, v in rows[-1].values.items() if math.isfinite(v)}
             values["latest_metrics"] = {"step": rows[-1].step, **latest}
-        update_owned(session, claim, **values)
+        job = update_owned(session, claim, **values)
         _insert_points(session, claim, rows)
+        return job.cancel_requested
 
 
 def _insert_points(session: Session, claim: Claim, rows: Sequence[MetricRow]) -> None:
@@ -92,7 +94,12 @@ def _insert_points(session: Session, claim: Claim, rows: Sequence[MetricRow]) ->
     ]
     if points:
         at = session.execute(select(now_ms())).scalar_one()
-        session.execute(insert(MetricPoint), [{**point, "at": at} for point in points])
+        statement = _dialect(session).insert(MetricPoint).on_conflict_do_nothing()
+        session.execute(statement, [{**point, "at": at} for point in points])
+
+
+def _dialect(session: Session) -> Any:
+    return postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
 
 
 def _flag(value: float) -> int:
@@ -107,9 +114,9 @@ def _key_ids(session: Session, names: set[str]) -> dict[str, int]:
     missing = sorted(names - known.keys())
     if not missing:
         return known
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     session.execute(
-        dialect.insert(MetricKey).on_conflict_do_nothing(), [{"name": name} for name in missing]
+        _dialect(session).insert(MetricKey).on_conflict_do_nothing(),
+        [{"name": name} for name in missing],
     )
     return {name: number for name, number in session.execute(query)}
 

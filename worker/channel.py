@@ -1,0 +1,72 @@
+"""What trainer and supervisor say to each other over a pipe: one JSON line, then raw bytes.
+
+The trainer's standard output is left to the environment and libraries, which print as they like.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import IO, Any
+
+
+class Kind(StrEnum):
+    STARTED = "started"
+    PROGRESS = "progress"
+    EVALUATION = "evaluation"
+    CHECKPOINT = "checkpoint"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Message:
+    kind: Kind
+    body: dict[str, Any] = field(default_factory=dict)
+    attachment: bytes = b""
+
+
+def send(stream: IO[bytes], message: Message) -> None:
+    header = {"kind": message.kind, "bytes": len(message.attachment), "body": message.body}
+    stream.write(json.dumps(header).encode() + b"\n" + message.attachment)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Iterator[Message]:
+    """Until the other side closes. A message cut off by a kill is dropped: it was never said."""
+    while (line := stream.readline()).endswith(b"\n"):
+        header = json.loads(line)
+        attachment = stream.read(header["bytes"])
+        if len(attachment) < header["bytes"]:
+            return
+        yield Message(Kind(header["kind"]), header["body"], attachment)
+
+
+@dataclass(frozen=True)
+class Order:
+    """The first line on the trainer's standard input. A second line, `stop`, ends the run early."""
+
+    job_id: str
+    epoch: int
+    spec: dict[str, Any]
+    artifact_dir: str
+    resume_from: str | None
+    device: str
+    threads: int
+
+
+class StopRequest:
+    """Set when `stop` or the end of standard input arrives."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._event = threading.Event()
+        threading.Thread(target=self._wait, args=(stream,), daemon=True).start()
+
+    def _wait(self, stream: IO[str]) -> None:
+        stream.readline()
+        self._event.set()
+
+    def __call__(self) -> bool:
+        return self._event.is_set()

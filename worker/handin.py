@@ -1,0 +1,92 @@
+"""What the trainer says, turned into transactions and put into the outbox."""
+
+import time
+from typing import Any
+
+from store.artifacts import ArtifactFolder
+from store.database import Database
+from store.ownership import Claim
+from store.results import (
+    EvaluationResult,
+    MetricRow,
+    PolicyBundle,
+    StoredFolder,
+    record_evaluation,
+    record_progress,
+    record_training_checkpoint,
+)
+from worker.channel import Kind, Message
+from worker.outbox import Outbox
+
+# Metrics of one second go into one transaction: SQLite syncs the disk at each commit.
+PROGRESS_SECONDS = 1.0
+
+
+class HandIn:
+    def __init__(
+        self,
+        database: Database,
+        claim: Claim,
+        outbox: Outbox,
+        artifacts: ArtifactFolder,
+        keep: int,
+    ) -> None:
+        self.cancel_requested = False
+        self._database = database
+        self._claim = claim
+        self._outbox = outbox
+        self._artifacts = artifacts
+        self._keep = keep
+        self._rows: list[MetricRow] = []
+        self._steps_per_second: float | None = None
+        self._progress_due = 0.0
+
+    def take(self, message: Message) -> None:
+        body = message.body
+        match message.kind:
+            case Kind.PROGRESS:
+                self._rows.append(MetricRow(step=body["step"], values=body["metrics"]))
+                self._steps_per_second = body["steps_per_second"]
+                if time.monotonic() >= self._progress_due:
+                    self.flush_progress()
+            case Kind.EVALUATION:
+                self.flush_progress()
+                self._outbox.add(lambda: self._evaluation(body, message.attachment))
+            case Kind.CHECKPOINT:
+                self.flush_progress()
+                self._outbox.add(lambda: self._checkpoint(body))
+            case _:
+                return
+
+    def flush_progress(self) -> None:
+        if not self._rows:
+            return
+        rows, self._rows = self._rows, []
+        pace = self._steps_per_second
+        self._progress_due = time.monotonic() + PROGRESS_SECONDS
+
+        def write() -> None:
+            self.cancel_requested |= record_progress(
+                self._database, self._claim, step=rows[-1].step, steps_per_second=pace, rows=rows
+            )
+
+        self._outbox.add(write)
+
+    def _evaluation(self, body: dict[str, Any], onnx: bytes) -> None:
+        result = EvaluationResult(
+            step=body["step"],
+            action_mode=body["action_mode"],
+            returns=body["returns"],
+            lengths=body["lengths"],
+            seeds=body["seeds"],
+        )
+        bundle = PolicyBundle(onnx=onnx, manifest=body["manifest"])
+        record_evaluation(self._database, self._claim, result, bundle, keep=self._keep)
+
+    def _checkpoint(self, body: dict[str, Any]) -> None:
+        stored = StoredFolder(**body["stored"])
+        unnamed = record_training_checkpoint(
+            self._database, self._claim, body["step"], stored, keep=self._keep
+        )
+        for folder in unnamed:  # after the commit: a row never names a folder that is gone
+            self._artifacts.remove(folder)

@@ -1,0 +1,76 @@
+"""Keeping a claim alive from a thread and a database connection of its own.
+
+The training loop may hang in an environment for minutes; the lease must not depend on it.
+"""
+
+import logging
+import threading
+import time
+from types import TracebackType
+
+from sqlalchemy.exc import DBAPIError
+
+from store.database import Database
+from store.errors import Fenced
+from store.ownership import Claim, renew
+from store.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
+
+class Lease:
+    """Ask `held` before anything that another owner must not see twice."""
+
+    def __init__(self, settings: Settings, claim: Claim) -> None:
+        self.cancel_requested = threading.Event()
+        self._fenced = threading.Event()
+        self._settings = settings
+        self._claim = claim
+        self._renewed_at = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+
+    @property
+    def held(self) -> bool:
+        """False once the row belongs to somebody else, or when no renewal succeeded for three
+        quarters of the lease, counted on the monotonic clock from the start of the last one."""
+        silent = time.monotonic() - self._renewed_at
+        return not self._fenced.is_set() and silent < self._settings.self_fence_seconds
+
+    def __enter__(self) -> "Lease":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        database = Database(self._settings.database_url)
+        wait = self._settings.heartbeat_seconds
+        while not self._ended.wait(wait) and not self._fenced.is_set():
+            wait = self._beat(database)
+        database.dispose()
+
+    def _beat(self, database: Database) -> float:
+        """Returns the seconds until the next try."""
+        started = time.monotonic()
+        try:
+            if renew(database, self._settings, self._claim):
+                self.cancel_requested.set()
+        except Fenced as error:
+            logger.warning("lease lost: %s", error)
+            self._fenced.set()
+        except DBAPIError as error:
+            logger.warning("no renewal: %s", error)
+            return min(RETRY_SECONDS, self._settings.heartbeat_seconds)
+        else:
+            self._renewed_at = started
+        return self._settings.heartbeat_seconds

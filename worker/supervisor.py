@@ -1,0 +1,242 @@
+"""One attempt at one job: claim it, start its trainer, commit what it says, judge how it ended.
+
+Loads no torch. Every write carries the claim's epoch; once the claim is lost nothing is written,
+and the trainer is killed.
+"""
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from store.artifacts import ArtifactFolder, CheckpointCorrupt
+from store.database import Database
+from store.errors import Fenced
+from store.ownership import (
+    Claim,
+    claim_next,
+    finish,
+    give_up_attempt,
+    release,
+    resumable_checkpoints,
+    start_from,
+)
+from store.policies import succeed
+from store.results import training_folders
+from store.settings import Settings
+from store.spec import JobSpec
+from store.states import JobStatus, Reason
+from store.tables import Checkpoint
+from worker.channel import Kind, Message, Order
+from worker.handin import HandIn
+from worker.lease import Lease
+from worker.outbox import Outbox
+from worker.processes import describe_exit
+from worker.trainer_process import TrainerProcess
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1
+STOP_GRACE_SECONDS = 60.0
+
+# The same spec would fail the same way again.
+NOT_RETRIED = frozenset({Reason.NON_FINITE, Reason.ENVIRONMENT_ERROR, Reason.CHECKPOINT_CORRUPT})
+
+
+class AllCheckpointsCorrupt(Exception):
+    """A job that has trained must not silently start from nothing."""
+
+
+class Supervisor:
+    def __init__(
+        self, database: Database, settings: Settings, worker: str, draining: Callable[[], bool]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._worker = worker
+        self._draining = draining
+        self._artifacts = ArtifactFolder(settings.artifact_dir)
+
+    def run_next(self) -> None:
+        """Does the most urgent queued job, if there is one. A doubled bell finds none."""
+        if self._draining():
+            return
+        claim = claim_next(self._database, self._settings, self._worker, socket.gethostname())
+        if claim is None:
+            logger.info("no job waits")
+            return
+        logger.info("claimed %s, attempt %d", claim.job_id, claim.epoch)
+        try:
+            with Lease(self._settings, claim) as lease:
+                self._attempt(claim, lease)
+        except Fenced as error:
+            logger.warning("stopped: %s", error)
+
+    def _attempt(self, claim: Claim, lease: Lease) -> None:
+        try:
+            checkpoint, folder = self._checkpoint_to_resume(claim)
+        except AllCheckpointsCorrupt as error:
+            reason = Reason.CHECKPOINT_CORRUPT
+            finish(self._database, claim, JobStatus.FAILED, reason, message=str(error))
+            return
+        start_from(self._database, claim, checkpoint)
+        self._sweep(claim)
+        order = Order(
+            job_id=claim.job_id,
+            epoch=claim.epoch,
+            spec=claim.spec,
+            artifact_dir=str(self._settings.artifact_dir),
+            resume_from=None if folder is None else str(folder),
+            device=self._settings.device,
+            threads=self._settings.trainer_threads,
+        )
+        log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
+        trainer = TrainerProcess(order, log)
+        try:
+            Attempt(self._database, self._settings, claim, lease, trainer, self._draining).run()
+        finally:
+            trainer.close()
+
+    def _checkpoint_to_resume(self, claim: Claim) -> tuple[Checkpoint | None, Path | None]:
+        """The newest checkpoint whose files are what the database says they are."""
+        with self._database.read() as session:
+            candidates = resumable_checkpoints(session, claim)
+        for checkpoint in candidates:
+            assert checkpoint.folder is not None
+            try:
+                files = checkpoint.manifest["files"]
+                return checkpoint, self._artifacts.verified(checkpoint.folder, files)
+            except CheckpointCorrupt as error:
+                logger.error("checkpoint %s is corrupt: %s", checkpoint.id, error)
+        if candidates:
+            raise AllCheckpointsCorrupt(
+                f"None of the {len(candidates)} training checkpoints can be read any more; "
+                f"the newest was of step {candidates[0].step}."
+            )
+        return None, None
+
+    def _sweep(self, claim: Claim) -> None:
+        with self._database.read() as session:
+            named = training_folders(session, claim.job_number)
+        self._artifacts.sweep(claim.job_id, named=named, epoch=claim.epoch)
+
+
+class Attempt:
+    """The loop between a running trainer and the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        claim: Claim,
+        lease: Lease,
+        trainer: TrainerProcess,
+        draining: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._claim = claim
+        self._lease = lease
+        self._trainer = trainer
+        self._draining = draining
+        self._outbox = Outbox()
+        keep = JobSpec.model_validate(claim.spec).checkpointing.keep
+        artifacts = ArtifactFolder(settings.artifact_dir)
+        self._hand_in = HandIn(database, claim, self._outbox, artifacts, keep)
+        self._heard_at = time.monotonic()
+        self._stop_asked_at: float | None = None
+        self._last_word: Message | None = None
+
+    def run(self) -> None:
+        while self._trainer.exit_code is None:
+            self._hear(self._trainer.next_message(TICK_SECONDS))
+            self._require_lease()
+            self._stop_if_asked()
+            if self._hangs():
+                self._trainer.kill()
+                self._settle(lambda: self._give_up(Reason.NO_PROGRESS, self._silence()))
+                return
+            self._outbox.flush()
+        self._hand_in.flush_progress()
+        self._settle(self._judge)
+
+    def _hear(self, message: Message | None) -> None:
+        if message is None:
+            return
+        self._heard_at = time.monotonic()
+        if message.kind in (Kind.FINISHED, Kind.STOPPED, Kind.FAILED):
+            self._last_word = message
+        else:
+            self._hand_in.take(message)
+
+    def _require_lease(self) -> None:
+        if not self._lease.held:
+            raise Fenced(f"job {self._claim.job_id}: the lease of this attempt is lost")
+
+    def _stop_if_asked(self) -> None:
+        asked = self._lease.cancel_requested.is_set() or self._hand_in.cancel_requested
+        if self._stop_asked_at is None:
+            if asked or self._draining():
+                self._trainer.ask_to_stop()
+                self._stop_asked_at = time.monotonic()
+        elif time.monotonic() - self._stop_asked_at > STOP_GRACE_SECONDS:
+            self._trainer.kill()
+
+    def _hangs(self) -> bool:
+        return time.monotonic() - self._heard_at > self._settings.no_progress_seconds
+
+    def _silence(self) -> str:
+        return (
+            f"No progress for {self._settings.no_progress_seconds:.0f} s; the trainer was killed."
+        )
+
+    def _settle(self, verdict: Callable[[], None]) -> None:
+        """Everything handed in, then the verdict: in this order, or not at all."""
+        self._outbox.add(verdict)
+        while len(self._outbox):
+            self._require_lease()
+            self._outbox.flush()
+            if len(self._outbox):
+                time.sleep(TICK_SECONDS)
+
+    def _judge(self) -> None:
+        word = self._last_word
+        if word is not None and word.kind is Kind.FINISHED:
+            succeed(self._database, self._claim, weights_sha256=word.body["weights_sha256"])
+        elif self._lease.cancel_requested.is_set() or self._hand_in.cancel_requested:
+            status, reason = JobStatus.CANCELLED, Reason.CANCELLED_BY_USER
+            finish(self._database, self._claim, status, reason)
+        elif word is not None and word.kind is Kind.STOPPED:
+            release(self._database, self._claim)
+        elif word is not None:
+            self._judge_failure(Reason(word.body["reason"]), word.body["message"])
+        else:
+            exit_code = self._trainer.exit_code
+            assert exit_code is not None
+            self._give_up(Reason.TRAINER_DIED, f"The trainer was {describe_exit(exit_code)}.")
+
+    def _judge_failure(self, reason: Reason, message: str) -> None:
+        if reason in NOT_RETRIED:
+            code = self._trainer.exit_code
+            finish(
+                self._database,
+                self._claim,
+                JobStatus.FAILED,
+                reason,
+                message=message,
+                exit_code=code,
+            )
+        else:
+            self._give_up(reason, message)
+
+    def _give_up(self, reason: Reason, message: str) -> None:
+        tail = self._trainer.log_tail()
+        give_up_attempt(
+            self._database,
+            self._settings,
+            self._claim,
+            reason,
+            message=f"{message}\n{tail}" if tail else message,
+            exit_code=self._trainer.exit_code,
+        )

@@ -1,0 +1,158 @@
+"""The process that trains: a fresh one per attempt, the only one that loads torch.
+
+It reads its order from standard input, says what happens on the pipe it was given, and writes
+checkpoint folders. It knows no database: what it says becomes true when the supervisor commits it.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, assert_never
+
+import torch
+
+from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
+from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
+from mrq_core.run import TrainingRun
+from mrq_core.training import train
+from store.artifacts import ArtifactFolder
+from store.spec import JobSpec
+from store.states import Reason
+from worker.channel import Kind, Message, Order, StopRequest, send
+from worker.processes import die_with_parent
+
+# A curve is drawn from at most this many points, so no more are logged.
+MAX_POINTS = 1_000
+MIN_LOG_EVERY = 25
+PACE_WINDOW_SECONDS = 30.0
+
+
+def training_run(spec: JobSpec, device: str) -> TrainingRun:
+    total = spec.budget.total_steps
+    assert spec.evaluation.every_steps is not None
+    assert spec.checkpointing.every_steps is not None
+    return TrainingRun(
+        environment_id=spec.environment.id,
+        environment_kwargs=spec.environment.kwargs,
+        max_episode_steps=spec.environment.entry.max_episode_steps,
+        hyperparameters=spec.algorithm.hyperparameters,
+        total_steps=total,
+        seed=spec.seed,
+        evaluation_every=spec.evaluation.every_steps,
+        evaluation_episodes=spec.evaluation.episodes,
+        evaluation_mode=spec.evaluation.action_mode,
+        checkpoint_every=spec.checkpointing.every_steps,
+        log_every=max(MIN_LOG_EVERY, total // MAX_POINTS),
+        device=device,
+    )
+
+
+class Pace:
+    """Steps per second over a recent window: the random warm-up is fast and says nothing."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def at(self, step: int) -> float | None:
+        now = time.monotonic()
+        self._marks.append((now, step))
+        while now - self._marks[0][0] > PACE_WINDOW_SECONDS:
+            self._marks.popleft()
+        seconds = now - self._marks[0][0]
+        return (step - self._marks[0][1]) / seconds if seconds > 0 else None
+
+
+class Reporter:
+    """Turns events into messages, and checkpoints into folders."""
+
+    def __init__(self, stream: IO[bytes], order: Order) -> None:
+        self._stream = stream
+        self._order = order
+        self._artifacts = ArtifactFolder(Path(order.artifact_dir))
+        self._pace = Pace()
+
+    def report(self, event: Event) -> None:
+        send(self._stream, self._message(event))
+
+    def _message(self, event: Event) -> Message:
+        match event:
+            case Started():
+                return Message(Kind.STARTED, asdict(event))
+            case Progressed(step=step, metrics=metrics):
+                pace = self._pace.at(step)
+                body = {"step": step, "metrics": dict(metrics), "steps_per_second": pace}
+                return Message(Kind.PROGRESS, body)
+            case Evaluated():
+                return self._evaluation(event)
+            case CheckpointDue(step=step, state=state):
+                job, epoch = self._order.job_id, self._order.epoch
+                stored = self._artifacts.write(job, epoch, step, state.save)
+                return Message(Kind.CHECKPOINT, {"step": step, "stored": asdict(stored)})
+            case Finished(step=step, weights_sha256=digest):
+                return Message(Kind.FINISHED, {"step": step, "weights_sha256": digest})
+            case Stopped(step=step):
+                return Message(Kind.STOPPED, {"step": step})
+            case _:
+                assert_never(event)
+
+    def _evaluation(self, event: Evaluated) -> Message:
+        bundle = event.export_policy()
+        body = {
+            "step": event.step,
+            "returns": list(event.returns),
+            "lengths": list(event.lengths),
+            "seeds": list(event.seeds),
+            "action_mode": event.action_mode,
+            "manifest": bundle.manifest,
+        }
+        return Message(Kind.EVALUATION, body, bundle.onnx)
+
+
+def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
+    torch.set_num_threads(order.threads)
+    reporter = Reporter(stream, order)
+    spec = JobSpec.model_validate(order.spec)
+    resume_from = None if order.resume_from is None else Path(order.resume_from)
+    events: Iterator[Event] = train(
+        training_run(spec, order.device), resume_from=resume_from, stop=stop
+    )
+    for event in events:
+        reporter.report(event)
+
+
+def reason_for(error: BaseException) -> Reason:
+    match error:
+        case NonFiniteError():
+            return Reason.NON_FINITE
+        case EnvironmentFault():
+            return Reason.ENVIRONMENT_ERROR
+        case ResumeError():
+            return Reason.CHECKPOINT_CORRUPT
+        case OSError():
+            return Reason.STORAGE_ERROR
+        case _:
+            return Reason.INTERNAL_ERROR
+
+
+def main() -> int:
+    die_with_parent(int(sys.argv[1]))
+    with os.fdopen(int(sys.argv[2]), "wb") as stream:
+        order = Order(**json.loads(sys.stdin.readline()))
+        try:
+            run(order, StopRequest(sys.stdin), stream)
+        except Exception as error:
+            traceback.print_exc()  # to the attempt's log
+            body = {"reason": reason_for(error), "message": f"{type(error).__name__}: {error}"}
+            send(stream, Message(Kind.FAILED, body))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The trainer seen from the supervisor: start it, hear it, stop it, kill it."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+from worker.channel import Message, Order, receive
+from worker.processes import kill_group
+
+# The trainer runs environment code: it gets no key, no database, no broker.
+SECRET_PREFIX = "MRQ_"
+LOG_TAIL_BYTES = 2_000
+
+
+class TrainerProcess:
+    """Start it from a thread that lives as long as the attempt: the kernel ties the two together."""
+
+    def __init__(self, order: Order, log: Path) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = log
+        self._messages: queue.Queue[Message | None] = queue.Queue(maxsize=64)
+        read_end, write_end = os.pipe()
+        try:
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "worker.trainer", str(os.getpid()), str(write_end)],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(write_end,),
+                    env=_clean_environment(order.threads),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(write_end)
+        self._stream = os.fdopen(read_end, "rb")
+        threading.Thread(target=self._read, args=(self._stream,), daemon=True).start()
+        self._say(json.dumps(asdict(order)))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def next_message(self, timeout: float) -> Message | None:
+        """None when nothing came in time, or nothing will come any more (see `has_ended`)."""
+        try:
+            message = self._messages.get(timeout=timeout)
+        except queue.Empty:
+            if self._process.poll() is not None:
+                kill_group(self._process.pid)  # a process it forked may still hold the pipe open
+            return None
+        if message is None:
+            self._process.wait()
+        return message
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs or while messages are still unread. Negative: killed by that signal."""
+        return self._process.returncode
+
+    def ask_to_stop(self) -> None:
+        """It writes a checkpoint of the step it is in and ends."""
+        self._say("stop")
+
+    def kill(self) -> None:
+        """The whole process group, with whatever the environment started."""
+        kill_group(self._process.pid)
+        self._process.wait()
+
+    def log_tail(self) -> str:
+        with self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
+
+    def close(self) -> None:
+        self.kill()
+        while self._messages.get() is not None:  # lets the reader see the end of the pipe
+            continue
+        self._stream.close()
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return  # it has died; its exit code tells the rest
+
+    def _read(self, stream: IO[bytes]) -> None:
+        for message in receive(stream):
+            self._messages.put(message)
+        self._messages.put(None)
+
+
+def _clean_environment(threads: int) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(SECRET_PREFIX)}
+    return {**kept, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
