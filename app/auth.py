@@ -1,0 +1,74 @@
+"""Who may ask: closed by default, for a route that is not in OPEN_PATHS needs the key or a session."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import error_response
+from app.keys import session_cookie_name, session_is_valid
+from app.refusals import CrossSiteRequest, Unauthorized
+
+OPEN_PATHS = frozenset({"/healthz", "/ui/login"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_UNAUTHORIZED = (
+    "This needs the API key as `Authorization: Bearer KEY`, or a browser logged in by the link "
+    "that `mrq login-link` prints."
+)
+
+
+class Authentication:
+    """`key` is asked for at each request, for it is known only once the server has started."""
+
+    def __init__(self, app: ASGIApp, key: Callable[[], str]) -> None:
+        self.app = app
+        self.key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            try:
+                self._admit(scope["method"], Headers(scope=scope))
+            except (Unauthorized, CrossSiteRequest) as refusal:
+                await error_response(scope, refusal)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _admit(self, method: str, headers: Headers) -> None:
+        authorization = headers.get("authorization")
+        if authorization is not None:
+            scheme, _, given = authorization.partition(" ")
+            if scheme.lower() == "bearer" and same_secret(given.strip(), self.key()):
+                return
+            raise Unauthorized(_UNAUTHORIZED)
+        if not self._has_session(headers):
+            raise Unauthorized(_UNAUTHORIZED)
+        if method not in SAFE_METHODS and not is_same_origin(headers):
+            raise CrossSiteRequest(
+                "A browser's session may change things only from this service's own pages."
+            )
+
+    def _has_session(self, headers: Headers) -> bool:
+        key = self.key()
+        session = cookie_parser(headers.get("cookie", "")).get(session_cookie_name(key))
+        return session is not None and session_is_valid(session, key)
+
+
+def same_secret(given: str, expected: str) -> bool:
+    """Hashed first, so that neither content nor length shows in the time it takes."""
+    return hmac.compare_digest(_hash(given), _hash(expected))
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="replace")).digest()
+
+
+def is_same_origin(headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == headers.get("host")

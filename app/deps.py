@@ -1,0 +1,49 @@
+"""What a handler may ask for. `Database` sessions are opened by the handlers, in sight."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+from sqlalchemy.orm import Session
+
+from app.serving.policies import LoadedPolicies
+from store.database import Database
+from store.jobs import get_job
+from store.settings import Settings
+from store.tables import Job
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _policies(request: Request) -> LoadedPolicies:
+    policies: LoadedPolicies = request.app.state.policies
+    return policies
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+DatabaseDep = Annotated[Database, Depends(_database)]
+PoliciesDep = Annotated[LoadedPolicies, Depends(_policies)]
+
+
+def _read_session(database: DatabaseDep) -> Iterator[Session]:
+    """For reading only: nothing that a handler adds is ever committed."""
+    with database.read() as session:
+        yield session
+
+
+ReadSession = Annotated[Session, Depends(_read_session)]
+
+
+def _job(session: ReadSession, job_id: Annotated[str, Path(max_length=128)]) -> Job:
+    return get_job(session, job_id)
+
+
+JobDep = Annotated[Job, Depends(_job)]

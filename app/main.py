@@ -1,0 +1,67 @@
+"""The server, put together. `uvicorn --factory app.main:build` or `create_app(settings)`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import errors, openapi
+from app.auth import Authentication
+from app.body_limit import BodyLimit
+from app.closing import set_on_exit_signal
+from app.context import RequestContext
+from app.error_page import plain_error_page
+from app.keys import load_api_key
+from app.pages import routes as pages
+from app.routes import environments, events, health, jobs, policies, results, session
+from app.serving.act import act_route
+from app.serving.policies import LoadedPolicies
+from store.database import Database
+from store.schema import require_current_schema
+from store.settings import Settings
+
+
+def build() -> FastAPI:
+    return create_app(Settings())
+
+
+def create_app(settings: Settings) -> FastAPI:
+    app = FastAPI(
+        title="MR.Q service",
+        version="1",
+        lifespan=_lifespan,
+        docs_url=None,  # Swagger UI from a CDN would need holes in the CSP
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.error_page = plain_error_page
+    errors.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(Authentication, key=lambda: app.state.api_key)
+    app.add_middleware(RequestContext)
+    app.router.routes.append(act_route(settings.max_batch))
+    for module in (jobs, results, events, policies, environments, health, session):
+        app.include_router(module.router)
+    app.include_router(pages.router)
+    openapi.install(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    database = Database(settings.database_url)
+    require_current_schema(database)
+    app.state.api_key = load_api_key(settings)
+    app.state.database = database
+    app.state.policies = LoadedPolicies(database)
+    app.state.closing = asyncio.Event()
+    try:
+        with set_on_exit_signal(app.state.closing):
+            yield
+    finally:
+        app.state.closing.set()
+        database.dispose()

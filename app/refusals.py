@@ -1,0 +1,41 @@
+"""What the server itself refuses, before the store is asked."""
+
+from store.errors import DomainError
+
+
+class MalformedBody(DomainError):
+    code = "malformed_body"
+
+
+class BodyTooLarge(DomainError):
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(DomainError):
+    code = "unsupported_media_type"
+
+
+class Unauthorized(DomainError):
+    code = "unauthorized"
+
+
+class CrossSiteRequest(DomainError):
+    code = "cross_site_request"
+
+
+class ActRefused(DomainError):
+    """An observation or a mode that this policy cannot take; `code` says which."""
+
+    def __init__(self, code: str, message: str, *, param: str, **details: object) -> None:
+        super().__init__(message, param=param, **details)
+        self.code = code
+
+
+class QueueFull(DomainError):
+    code = "queue_full"
+
+
+class PolicyBroken(DomainError):
+    """The loaded policy does not act as the trained one did."""
+
+    code = "policy_failed_golden_check"

@@ -1,0 +1,1 @@
+"""The API's routes, one noun a file. Handlers are thin: parse, ask the store, show."""

@@ -1,0 +1,208 @@
+"""What the answers look like: the types of `app.views`, and what OpenAPI says of them."""
+
+from typing import Any, Generic, Literal, TypeVar
+
+from typing_extensions import TypedDict
+
+# JSON has no NaN and no infinity: such a value comes as "NaN", "Infinity" or "-Infinity".
+Number = float | str
+Time = str  # RFC 3339, UTC, milliseconds
+
+T = TypeVar("T")
+
+
+class Page(TypedDict, Generic[T]):
+    data: list[T]
+    has_more: bool
+    next_cursor: str | None
+
+
+class EstimateView(TypedDict):
+    parameters: int
+    memory_bytes: int
+
+
+class DryRunView(TypedDict):
+    spec: dict[str, Any]
+    estimate: EstimateView
+
+
+class ProgressView(TypedDict):
+    step: int
+    total_steps: int
+    fraction: float
+    steps_per_second: float | None
+    eta_seconds: float | None
+    updated_at: Time | None
+
+
+class BestView(TypedDict):
+    checkpoint_id: str
+    return_mean: Number | None
+
+
+class PolicyReference(TypedDict):
+    id: str
+    name: str
+    version: int
+
+
+class JobLinks(TypedDict):
+    self: str
+    cancel: str
+    events: str
+    metrics: str
+    evaluations: str
+    checkpoints: str
+    attempts: str
+    page: str
+    act: str | None
+
+
+class JobView(TypedDict):
+    id: str
+    name: str
+    labels: dict[str, str]
+    status: str
+    status_reason: str | None
+    status_message: str | None
+    cancel_requested: bool
+    spec: dict[str, Any]
+    estimate: EstimateView | None
+    progress: ProgressView
+    attempt: int
+    queue_position: int | None
+    best: BestView | None
+    latest_metrics: dict[str, Any]
+    policy: PolicyReference | None
+    weights_sha256: str | None
+    created_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
+    links: JobLinks
+
+
+class AttemptView(TypedDict):
+    number: int
+    status: str
+    reason: str | None
+    message: str | None
+    worker: str
+    host: str
+    resumed_from: str | None
+    start_step: int
+    end_step: int | None
+    exit_code: int | None
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class EventView(TypedDict):
+    seq: int
+    type: str
+    attempt: int
+    data: dict[str, Any]
+    at: Time | None
+
+
+class LiveView(TypedDict):
+    """A `progress` message of the event stream."""
+
+    status: str
+    status_reason: str | None
+    cancel_requested: bool
+    progress: ProgressView
+    latest_metrics: dict[str, Any]
+    queue_position: int | None
+
+
+class SeriesView(TypedDict):
+    key: str
+    points: list[tuple[int, Number]]
+
+
+class MetricsView(TypedDict):
+    job_id: str
+    keys: list[str]
+    series: list[SeriesView]
+
+
+class EvaluationView(TypedDict):
+    id: str
+    step: int
+    attempt: int
+    action_mode: str
+    return_mean: Number
+    return_std: Number
+    return_min: Number
+    return_max: Number
+    returns: list[Number]
+    lengths: list[int]
+    seeds: list[int]
+    checkpoint_id: str | None
+    best: bool
+    created_at: Time | None
+
+
+class CheckpointView(TypedDict):
+    id: str
+    kind: Literal["policy", "training"]
+    step: int
+    attempt: int
+    size_bytes: int
+    sha256: str
+    format_version: int
+    created_at: Time | None
+    best: bool
+    return_mean: Number | None
+
+
+class PolicyEvaluation(TypedDict):
+    return_mean: Number
+    return_std: Number
+    episodes: int
+    action_mode: str
+
+
+class PolicyLinks(TypedDict):
+    self: str
+    act: str
+    job: str
+
+
+class PolicyView(TypedDict):
+    id: str
+    name: str
+    version: int
+    checkpoint_id: str
+    job_id: str
+    environment_id: str
+    observation_space: dict[str, Any]
+    action_space: dict[str, Any]
+    action_modes: list[str]
+    step: int
+    evaluation: PolicyEvaluation | None
+    sha256: str
+    created_at: Time | None
+    links: PolicyLinks
+
+
+class EnvironmentView(TypedDict):
+    id: str
+    area: str
+    observation_dim: int
+    action_dim: int
+    action_kind: str
+    max_episode_steps: int
+    kwargs_schema: dict[str, Any]
+
+
+class HealthView(TypedDict):
+    status: Literal["ok"]
+
+
+class ReadyView(TypedDict):
+    status: Literal["ok"]
+    database: Literal["ok"]
+    jobs: dict[str, int]
+    policies_loaded: int

@@ -1,0 +1,285 @@
+"""Rows as the API shows them."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from app import lookups
+from app.schemas import (
+    AttemptView,
+    BestView,
+    CheckpointView,
+    EnvironmentView,
+    EstimateView,
+    EvaluationView,
+    EventView,
+    JobLinks,
+    JobView,
+    LiveView,
+    Number,
+    PolicyEvaluation,
+    PolicyReference,
+    PolicyView,
+    ProgressView,
+)
+from store.catalogue import EnvironmentEntry
+from store.clock import to_rfc3339
+from store.estimate import Estimate, estimate
+from store.jobs import queue_position
+from store.spec import JobSpec
+from store.states import CheckpointKind, JobStatus
+from store.tables import Attempt, Checkpoint, Evaluation, Event, Job, Policy
+
+ACTION_MODES = ["deterministic", "sample"]
+
+
+def job_view(session: Session, job: Job) -> JobView:
+    return job_views(session, [job])[0]
+
+
+def job_views(session: Session, jobs: Sequence[Job]) -> list[JobView]:
+    policies = lookups.newest_policies(session, [job.number for job in jobs])
+    return [_job(session, job, policies.get(job.number)) for job in jobs]
+
+
+def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
+    return {
+        "id": job.id,
+        "name": job.name,
+        "labels": job.labels,
+        "status": job.status,
+        "status_reason": job.reason,
+        "status_message": job.message,
+        "cancel_requested": job.cancel_requested,
+        "spec": job.spec,
+        "estimate": _stored_estimate(orjson.dumps(job.spec)),
+        "progress": progress_view(job),
+        "attempt": job.epoch,
+        "queue_position": queue_position(session, job),
+        "best": _best(job),
+        "latest_metrics": job.latest_metrics,
+        "policy": None if policy is None else _reference(policy),
+        "weights_sha256": job.weights_sha256,
+        "created_at": to_rfc3339(job.created_at),
+        "started_at": to_rfc3339(job.started_at),
+        "finished_at": to_rfc3339(job.finished_at),
+        "links": _job_links(job, policy),
+    }
+
+
+def _job_links(job: Job, policy: Policy | None) -> JobLinks:
+    path = f"/jobs/{job.id}"
+    return {
+        "self": path,
+        "cancel": f"{path}/cancel",
+        "events": f"{path}/events",
+        "metrics": f"{path}/metrics",
+        "evaluations": f"{path}/evaluations",
+        "checkpoints": f"{path}/checkpoints",
+        "attempts": f"{path}/attempts",
+        "page": f"/ui{path}",
+        "act": None if policy is None else f"/policies/{policy.id}/act",
+    }
+
+
+@lru_cache(maxsize=1024)
+def _stored_estimate(spec: bytes) -> EstimateView | None:
+    """None for the spec of an older release that this one would not take any more."""
+    try:
+        return estimate_view(estimate(JobSpec.model_validate_json(spec)))
+    except ValidationError:
+        return None
+
+
+def estimate_view(needed: Estimate) -> EstimateView:
+    return {"parameters": needed.parameters, "memory_bytes": needed.memory_bytes}
+
+
+def progress_view(job: Job) -> ProgressView:
+    left, speed = job.total_steps - job.step, job.steps_per_second
+    running = job.status == JobStatus.RUNNING
+    return {
+        "step": job.step,
+        "total_steps": job.total_steps,
+        "fraction": job.step / job.total_steps,
+        "steps_per_second": speed,
+        "eta_seconds": round(left / speed, 1) if running and speed else None,
+        "updated_at": to_rfc3339(job.progress_at),
+    }
+
+
+def live_view(session: Session, job: Job) -> LiveView:
+    return {
+        "status": job.status,
+        "status_reason": job.reason,
+        "cancel_requested": job.cancel_requested,
+        "progress": progress_view(job),
+        "latest_metrics": job.latest_metrics,
+        "queue_position": queue_position(session, job),
+    }
+
+
+def _best(job: Job) -> BestView | None:
+    if job.best_checkpoint_id is None:
+        return None
+    mean = None if job.best_return is None else number(job.best_return)
+    return {"checkpoint_id": job.best_checkpoint_id, "return_mean": mean}
+
+
+def _reference(policy: Policy) -> PolicyReference:
+    return {"id": policy.id, "name": policy.name, "version": policy.version}
+
+
+def attempt_view(attempt: Attempt) -> AttemptView:
+    return {
+        "number": attempt.number,
+        "status": attempt.status,
+        "reason": attempt.reason,
+        "message": attempt.message,
+        "worker": attempt.worker,
+        "host": attempt.host,
+        "resumed_from": attempt.resumed_from,
+        "start_step": attempt.start_step,
+        "end_step": attempt.end_step,
+        "exit_code": attempt.exit_code,
+        "started_at": to_rfc3339(attempt.started_at),
+        "finished_at": to_rfc3339(attempt.finished_at),
+    }
+
+
+def event_view(event: Event) -> EventView:
+    return {
+        "seq": event.seq,
+        "type": event.type,
+        "attempt": event.attempt,
+        "data": finite(event.data),
+        "at": to_rfc3339(event.at),
+    }
+
+
+def evaluation_view(evaluation: Evaluation, job: Job) -> EvaluationView:
+    returns = evaluation.returns
+    is_best = evaluation.checkpoint_id is not None
+    return {
+        "id": evaluation.id,
+        "step": evaluation.step,
+        "attempt": evaluation.attempt,
+        "action_mode": evaluation.action_mode,
+        "return_mean": number(evaluation.return_mean),
+        "return_std": number(spread(returns)),
+        "return_min": number(min(returns)),
+        "return_max": number(max(returns)),
+        "returns": [number(each) for each in returns],
+        "lengths": evaluation.lengths,
+        "seeds": evaluation.seeds,
+        "checkpoint_id": evaluation.checkpoint_id,
+        "best": is_best and evaluation.checkpoint_id == job.best_checkpoint_id,
+        "created_at": to_rfc3339(evaluation.created_at),
+    }
+
+
+def checkpoint_views(
+    session: Session, job: Job, checkpoints: Sequence[Checkpoint]
+) -> list[CheckpointView]:
+    evaluations = lookups.evaluations_of(session, [checkpoint.id for checkpoint in checkpoints])
+    return [_checkpoint(each, job, evaluations.get(each.id)) for each in checkpoints]
+
+
+def _checkpoint(checkpoint: Checkpoint, job: Job, evaluation: Evaluation | None) -> CheckpointView:
+    return {
+        "id": checkpoint.id,
+        "kind": "policy" if checkpoint.kind == CheckpointKind.POLICY else "training",
+        "step": checkpoint.step,
+        "attempt": checkpoint.attempt,
+        "size_bytes": checkpoint.size_bytes,
+        "sha256": checkpoint.sha256,
+        "format_version": checkpoint.format_version,
+        "created_at": to_rfc3339(checkpoint.created_at),
+        "best": checkpoint.id == job.best_checkpoint_id,
+        "return_mean": None if evaluation is None else number(evaluation.return_mean),
+    }
+
+
+def policy_view(session: Session, policy: Policy) -> PolicyView:
+    return policy_views(session, [policy])[0]
+
+
+def policy_views(session: Session, policies: Sequence[Policy]) -> list[PolicyView]:
+    pinned = {policy.checkpoint_id for policy in policies}
+    checkpoints = lookups.checkpoints_of(session, pinned)
+    evaluations = lookups.evaluations_of(session, pinned)
+    jobs = lookups.job_ids(session, {policy.job_number for policy in policies})
+    return [
+        _policy(
+            policy,
+            checkpoints[policy.checkpoint_id],
+            evaluations.get(policy.checkpoint_id),
+            jobs[policy.job_number],
+        )
+        for policy in policies
+    ]
+
+
+def _policy(
+    policy: Policy, checkpoint: Checkpoint, evaluation: Evaluation | None, job_id: str
+) -> PolicyView:
+    manifest = checkpoint.manifest
+    path = f"/policies/{policy.id}"
+    return {
+        "id": policy.id,
+        "name": policy.name,
+        "version": policy.version,
+        "checkpoint_id": policy.checkpoint_id,
+        "job_id": job_id,
+        "environment_id": manifest["environment_id"],
+        "observation_space": manifest["observation_space"],
+        "action_space": manifest["action_space"],
+        "action_modes": ACTION_MODES,
+        "step": checkpoint.step,
+        "evaluation": None if evaluation is None else _policy_evaluation(evaluation),
+        "sha256": checkpoint.sha256,
+        "created_at": to_rfc3339(policy.created_at),
+        "links": {"self": path, "act": f"{path}/act", "job": f"/jobs/{job_id}"},
+    }
+
+
+def _policy_evaluation(evaluation: Evaluation) -> PolicyEvaluation:
+    return {
+        "return_mean": number(evaluation.return_mean),
+        "return_std": number(spread(evaluation.returns)),
+        "episodes": len(evaluation.returns),
+        "action_mode": evaluation.action_mode,
+    }
+
+
+def environment_view(entry: EnvironmentEntry) -> EnvironmentView:
+    return {
+        "id": entry.id,
+        "area": entry.area,
+        "observation_dim": entry.observation_dim,
+        "action_dim": entry.action_dim,
+        "action_kind": entry.action_kind,
+        "max_episode_steps": entry.max_episode_steps,
+        "kwargs_schema": entry.kwargs.model_json_schema(),
+    }
+
+
+def spread(returns: Sequence[float]) -> float:
+    """Standard deviation over the episodes, population form: 0 for a single one."""
+    return statistics.pstdev(returns) if all(map(math.isfinite, returns)) else math.nan
+
+
+def number(value: float) -> Number:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def finite(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: number(v) if isinstance(v, float) else v for key, v in data.items()}
