@@ -108,7 +108,7 @@ def _encoder_errors(agent: Agent, case: Case, terminations_seen: bool) -> Errors
 
 
 def _value_errors(agent: Agent, case: Case) -> Errors:
-    errors = {}
+    errors: Errors = {}
     for i in range(UPDATES):
         prefix = f"rl/{i}"
         part = {key.split("/")[-1]: case[key] for key in case if key.startswith(f"{prefix}/")}
@@ -136,7 +136,7 @@ def _value_update(agent: Agent, part: Mapping[str, Tensor]) -> dict[str, Tensor]
         "n_step_return": value.n_step_return,
         "n_step_not_done": value.n_step_continues.double(),
         "Q": value.q,
-        "Q_target": value.target_q,
+        "Q_target": value.target,
         "priority": value.priority,
         "value_loss": value.loss,
         "policy_loss": agent.update_policy(value.zs, noise),

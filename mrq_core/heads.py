@@ -23,7 +23,14 @@ class ActionHead(Protocol):
     def complete(self, action: Tensor) -> Tensor:
         """An activated action, with noise on it, -> one that an environment can execute."""
 
+    def output(self, u: Tensor) -> Tensor:
+        """What a served policy says of itself: the action in [-1, 1], or the logits."""
+
     def deterministic(self, u: Tensor) -> Tensor: ...
+
+    def sample(self, u: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+        """As a served policy acts by chance: `noise` is for continuous actions only, for discrete
+        ones the policy is a distribution already."""
 
 
 class ContinuousHead:
@@ -38,8 +45,15 @@ class ContinuousHead:
     def complete(self, action: Tensor) -> Tensor:
         return action.clamp(-1.0, 1.0)
 
+    def output(self, u: Tensor) -> Tensor:
+        return u.tanh()
+
     def deterministic(self, u: Tensor) -> Tensor:
         return u.tanh()
+
+    def sample(self, u: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+        draw = torch.randn(u.shape, generator=generator, device=u.device)
+        return self.complete(u.tanh() + noise * draw)
 
 
 class DiscreteHead:
@@ -60,8 +74,14 @@ class DiscreteHead:
     def complete(self, action: Tensor) -> Tensor:
         return F.one_hot(action.argmax(-1), action.shape[-1]).to(action.dtype)
 
+    def output(self, u: Tensor) -> Tensor:
+        return u
+
     def deterministic(self, u: Tensor) -> Tensor:
         return self.complete(u)
+
+    def sample(self, u: Tensor, noise: float, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        return self.complete(u + self.draw_gumbel(u.shape, generator))
 
 
 def action_head(discrete: bool, tau: float) -> ActionHead:

@@ -45,6 +45,7 @@ class Encoder(nn.Module):
     def __init__(self, h: Hyperparameters, observation_dim: int, action_dim: int) -> None:
         super().__init__()
         hidden = h.encoder_hidden_dim
+        self.observation_dim = observation_dim
         widths = (observation_dim, hidden, hidden, h.zs_dim)
         self.state_layers = nn.ModuleList(map(Linear, widths[:-1], widths[1:]))
         self.za = Linear(action_dim, h.za_dim)

@@ -164,7 +164,7 @@ class Replay:
     def mean_abs_reward(self) -> float:
         """Over transitions only: the slots at the episodes' ends have no reward."""
         transitions = np.count_nonzero(self.transition[: self.size])
-        return float(np.abs(self.reward[: self.size]).sum(dtype=np.float64)) / transitions
+        return float(np.abs(self.reward[: self.size]).sum(dtype=np.float64) / transitions)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Views of all that is stored, under the names that `restore` takes."""

@@ -1,0 +1,174 @@
+"""A run on disk, complete: safetensors and JSON, so that nothing is executed by loading it.
+
+agent.safetensors    networks, optimisers' moments, the noise generator's state
+replay.safetensors   the filled slots
+episode.safetensors  the actions of the episode under way and the observation they led to
+state.json           what run it is, counters, the other generators, the running means
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from mrq_core.agent import Agent
+from mrq_core.errors import ResumeError
+from mrq_core.run import TrainingRun
+
+if TYPE_CHECKING:
+    from mrq_core.session import Session
+
+CHECKPOINT_FORMAT_VERSION = 1
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def save(session: Session, directory: Path) -> None:
+    replay, episode = session.replay, session.episode
+    state = {
+        "format_version": CHECKPOINT_FORMAT_VERSION,
+        "spec": session.run.spec(),
+        "spec_sha256": session.run.spec_sha256(),
+        "versions": _versions(),
+        "step": session.step,
+        "agent": _counters(session.agent),
+        "replay": replay.counters(),
+        "replay_rng": replay.rng.bit_generator.state,
+        "warmup_rng": session.warmup_rng.bit_generator.state,
+        "progress": session.progress.to_json(),
+        "episode": {"index": episode.index, "total_reward": episode.total_reward},
+    }
+    save_file(_agent_arrays(session.agent), directory / "agent.safetensors")
+    save_file(replay.arrays(), directory / "replay.safetensors")
+    actions = np.array(episode.actions)
+    save_file(
+        {"actions": actions, "observation": episode.observation},
+        directory / "episode.safetensors",
+    )
+    (directory / "state.json").write_text(json.dumps(state, indent=1))
+
+
+def restore(session: Session, directory: Path) -> None:
+    """`session` is one that has just begun."""
+    try:
+        state = json.loads((directory / "state.json").read_text())
+        _require_same_run(session.run, state)
+        files = {
+            name: load_file(directory / f"{name}.safetensors")
+            for name in ("agent", "replay", "episode")
+        }
+        _restore_learning(session, state, files)
+        _replay_episode(session, state["episode"], files["episode"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ResumeError(f"the checkpoint in {directory.name} is not readable: {told}") from error
+
+
+def _require_same_run(run: TrainingRun, state: Mapping[str, Any]) -> None:
+    version = state["format_version"]
+    if version != CHECKPOINT_FORMAT_VERSION:
+        reads = f"this version reads {CHECKPOINT_FORMAT_VERSION}"
+        raise ResumeError(f"the checkpoint has format version {version}; {reads}")
+    if state["spec_sha256"] != run.spec_sha256():
+        theirs, ours = state["spec"], json.loads(json.dumps(run.spec()))
+        other = [key for key in ours if theirs.get(key) != ours[key]]
+        raise ResumeError(f"the checkpoint is of another run: {', '.join(other)} differ")
+    if state["step"] > run.total_steps:
+        asked = f"the run asks for {run.total_steps} in all"
+        raise ResumeError(f"the checkpoint is at step {state['step']}; {asked}")
+
+
+def _restore_learning(
+    session: Session, state: Mapping[str, Any], files: Mapping[str, Arrays]
+) -> None:
+    session.step = state["step"]
+    agent = session.agent
+    _load_agent(agent, files["agent"])
+    for name, value in state["agent"].items():
+        assert hasattr(agent, name)
+        setattr(agent, name, value)
+    session.replay.restore(files["replay"], state["replay"])
+    session.replay.rng.bit_generator.state = state["replay_rng"]
+    session.warmup_rng.bit_generator.state = state["warmup_rng"]
+    session.progress.restore(state["progress"])
+
+
+def _replay_episode(session: Session, saved: Mapping[str, Any], arrays: Arrays) -> None:
+    """Environments cannot be saved, but the same seed and actions lead to the same place."""
+    episode = session.begin_episode(saved["index"])
+    for action in arrays["actions"]:
+        outcome = session.environment.step(action, session.step)
+        episode.observation = outcome.observation
+        episode.actions.append(action)
+        if outcome.terminated or outcome.truncated:
+            break
+    reached, stored = episode.observation, arrays["observation"]
+    if len(episode.actions) != len(arrays["actions"]) or reached.tobytes() != stored.tobytes():
+        raise ResumeError(
+            f"the environment does not repeat itself: episode {episode.index}, replayed for "
+            f"{len(episode.actions)} steps from seed {episode.seed}, led to observation "
+            f"{reached[:8].tolist()}; the checkpoint has {stored[:8].tolist()}"
+        )
+    episode.total_reward = saved["total_reward"]
+    session.episode = episode
+
+
+def _counters(agent: Agent) -> dict[str, float]:
+    names = ("training_steps", "reward_scale", "target_reward_scale")
+    return {name: getattr(agent, name) for name in names}
+
+
+def _agent_arrays(agent: Agent) -> Arrays:
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in _tensors(agent).items()}
+    return arrays | {"generator": agent.generator.get_state().numpy()}
+
+
+def _load_agent(agent: Agent, arrays: Arrays) -> None:
+    _create_moments(agent)
+    with torch.no_grad():
+        for name, tensor in _tensors(agent).items():
+            tensor.copy_(torch.from_numpy(arrays[name]))
+    agent.generator.set_state(torch.from_numpy(arrays["generator"]))
+
+
+def _tensors(agent: Agent) -> dict[str, Tensor]:
+    """All of the agent's memory, under the names it has on disk."""
+    tensors = {
+        f"{name}/{key}": tensor
+        for name, network in agent.networks().items()
+        for key, tensor in network.state_dict().items()
+    }
+    for name, optimizer in agent.optimizers().items():
+        for index, parameter in enumerate(agent.networks()[name].parameters()):
+            for key, tensor in optimizer.state[parameter].items():
+                tensors[f"optimizer/{name}/{index}/{key}"] = tensor
+    return tensors
+
+
+def _create_moments(agent: Agent) -> None:
+    """Torch makes them in the first step of an optimiser."""
+    for name, optimizer in agent.optimizers().items():
+        for parameter in agent.networks()[name].parameters():
+            optimizer.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=agent.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+
+def _versions() -> dict[str, str]:
+    """For the reader: exact resume is promised for the same ones only."""
+    modules = {"torch": torch, "numpy": np, "gymnasium": gymnasium}
+    versions = {name: str(module.__version__) for name, module in modules.items()}
+    return {"python": platform.python_version(), "machine": platform.machine()} | versions

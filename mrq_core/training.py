@@ -1,0 +1,101 @@
+"""A run as a stream of events. No database, no clock, and no file but the checkpoint resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from mrq_core.bundle import PolicyBundle
+from mrq_core.digest import weights_sha256
+from mrq_core.evaluation import Evaluator
+from mrq_core.events import (
+    CheckpointDue,
+    Evaluated,
+    Event,
+    Finished,
+    Progressed,
+    Started,
+    Stopped,
+)
+from mrq_core.export import export_policy
+from mrq_core.policy import policy_of
+from mrq_core.run import TrainingRun as TrainingRun
+from mrq_core.session import Session
+
+
+def never() -> bool:
+    return False
+
+
+def train(
+    run: TrainingRun, *, resume_from: Path | None = None, stop: Callable[[], bool] = never
+) -> Iterator[Event]:
+    """Progress, evaluation and checkpoint of a step come in this order, after it.
+
+    `stop` is asked before every step. A run that is resumed yields from there on the very events
+    that it would have yielded without the interruption; those of the checkpoint's own step are not
+    repeated. Raises TrainingError, and SpaceError for an environment whose spaces are not known.
+    """
+    session = Session(run)
+    with closing(session.environment):
+        if resume_from is not None:
+            session.resume(resume_from)
+        yield Started(session.step, resume_from is not None, session.parameter_count())
+        evaluator = Evaluator(run)
+        with closing(evaluator.environment):
+            yield from _events(session, evaluator, stop, resumed=resume_from is not None)
+
+
+def _events(
+    session: Session, evaluator: Evaluator, stop: Callable[[], bool], *, resumed: bool
+) -> Iterator[Event]:
+    run = session.run
+    if not resumed:
+        yield _evaluated(session, evaluator)
+    last_checkpoint = -1
+    while session.step < run.total_steps:
+        if stop():
+            if last_checkpoint != session.step:
+                yield CheckpointDue(session.step, session)
+            yield Stopped(session.step)
+            return
+        session.advance()
+        if session.step % run.log_every == 0:
+            yield Progressed(session.step, session.episode.index, session.report())
+        last = session.step == run.total_steps
+        if last or session.step % run.evaluation_every == 0:
+            yield _evaluated(session, evaluator)
+        if last or session.step % run.checkpoint_every == 0:
+            last_checkpoint = session.step
+            yield CheckpointDue(session.step, session)
+    yield Finished(session.step, weights_sha256(session.agent))
+
+
+def _evaluated(session: Session, evaluator: Evaluator) -> Evaluated:
+    policy = policy_of(session.agent)
+    step = session.step
+    evaluation = evaluator.evaluate(policy, step)
+
+    def export() -> PolicyBundle:
+        assert session.step == step, "the weights have moved on since this evaluation"
+        return export_policy(
+            policy,
+            environment_id=session.run.environment_id,
+            environment_kwargs=session.run.environment_kwargs,
+            observation_space=session.environment.observation_space,
+            action_space=session.environment.action_space,
+            hyperparameters=session.run.hyperparameters,
+            step=step,
+            weights_sha256=weights_sha256(session.agent),
+            sample_observations=evaluation.sample_observations(),
+        )
+
+    return Evaluated(
+        step,
+        tuple(evaluation.returns),
+        tuple(evaluation.lengths),
+        tuple(evaluation.seeds),
+        session.run.evaluation_mode,
+        export,
+    )
