@@ -1,0 +1,49 @@
+"""What to do about a failed job, by the reason code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.pages.sentences import reason_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    cause: str
+    advice: str
+
+
+ADVICE: Mapping[str, str] = {
+    "non_finite": (
+        "Lower the learning rates (encoder_lr, value_lr, policy_lr) or check the environment's "
+        "rewards for extreme values, then submit the job again."
+    ),
+    "environment_error": (
+        "The message above comes from the environment. Check environment.kwargs, and that "
+        "`mrq doctor` finds the environment's packages on the worker's host."
+    ),
+    "crash_loop": (
+        "Look at the attempts below: the exit code and message of each say what ended it. "
+        "Exit code -9 is usually too little memory: make buffer_size or the networks smaller."
+    ),
+    "worker_lost": "Check that a worker is running (`mrq doctor`), then submit the job again.",
+    "trainer_died": (
+        "A negative exit code is a signal; -9 is usually too little memory: make buffer_size or "
+        "the networks smaller. The worker's log has the trainer's last words."
+    ),
+    "checkpoint_corrupt": (
+        "Check the disk that holds the artifacts. The evaluated policies below are in the "
+        "database and can still be promoted."
+    ),
+    "storage_error": "Check that the artifact folder is writable and has space left.",
+    "spec_invalid": "Correct the spec as the message says and submit it as a new job.",
+    "no_progress": (
+        "The environment probably hangs. Try it by itself, or raise MRQ_NO_PROGRESS_SECONDS if "
+        "its steps are that slow."
+    ),
+}
+OTHERWISE = "Look at the worker's log for the full error, and run `mrq doctor` on its host."
+
+
+def failure_of(reason: str | None) -> Failure:
+    text = reason_text(reason)
+    return Failure(cause=text[0].upper() + text[1:], advice=ADVICE.get(reason or "", OTHERWISE))

@@ -1,0 +1,91 @@
+"""What happened, in sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.pages.formats import count, number, plural
+from store.tables import Evaluation, Event
+
+# Reason codes as the middle of a sentence.
+REASONS: Mapping[str, str] = {
+    "budget_exhausted": "the step budget is used up",
+    "cancelled_by_user": "cancelled on request",
+    "worker_lost": "the worker was lost",
+    "trainer_died": "the trainer process died",
+    "crash_loop": "it kept crashing without getting further",
+    "non_finite": "a value became NaN or infinite",
+    "environment_error": "the environment raised an error",
+    "checkpoint_corrupt": "no checkpoint could be read",
+    "storage_error": "the storage failed",
+    "spec_invalid": "the spec cannot be run",
+    "internal_error": "an internal error",
+    "drained": "its worker shut down",
+    "no_progress": "the trainer stopped reporting progress",
+}
+
+
+def reason_text(reason: str | None) -> str:
+    return REASONS.get(reason or "", reason or "no reason given")
+
+
+def event_sentence(event: Event) -> str:
+    tell = _TELLERS.get(event.type)
+    return event.type.replace("_", " ").capitalize() + "." if tell is None else tell(event.data)
+
+
+def _status(data: Mapping[str, Any]) -> str:
+    status, reason = str(data.get("status")), data.get("reason")
+    if status == "queued":
+        return "Submitted." if reason is None else f"Back in the queue: {reason_text(reason)}."
+    if status == "running":
+        return f"Attempt {data.get('attempt')} taken by worker {data.get('worker')}."
+    if status == "cancelled":
+        return "Cancelled."
+    message = f" {data['message']}" if data.get("message") else ""
+    return f"{status.capitalize()}: {reason_text(reason)}.{message}"
+
+
+def _attempt(data: Mapping[str, Any]) -> str:
+    step = count(int(data.get("start_step", 0)))
+    if data.get("resumed_from") is None:
+        return "Training started."
+    return f"Training resumed from the checkpoint at step {step}."
+
+
+def _evaluation(data: Mapping[str, Any]) -> str:
+    best = " Best so far." if data.get("best") else ""
+    episodes = plural(int(data["episodes"]), "episode")
+    mean = number(data["return_mean"])
+    return f"Evaluated at step {count(data['step'])}: mean return {mean} over {episodes}.{best}"
+
+
+_TELLERS = {
+    "status": _status,
+    "attempt": _attempt,
+    "evaluation": _evaluation,
+    "checkpoint": lambda data: f"Training checkpoint saved at step {count(data['step'])}.",
+    "policy": lambda data: f"Checkpoint promoted to {data['name']}:{data['version']}.",
+    "cancel_requested": lambda data: "Cancellation requested.",
+    "warning": lambda data: f"Warning: {data.get('message', '')}",
+}
+
+
+def curve_summary(evaluations: Sequence[Evaluation]) -> str:
+    """The curve for those who do not see it."""
+    if not evaluations:
+        return "No evaluation yet."
+    last = evaluations[-1]
+    best = max(evaluations, key=lambda e: (e.return_mean, e.step))
+    low, high = number(min(last.returns)), number(max(last.returns))
+    text = (
+        f"{plural(len(evaluations), 'evaluation')}. The latest, at step {count(last.step)}: mean "
+        f"return {number(last.return_mean)} over {plural(len(last.returns), 'episode')} "
+        f"({low} to {high})."
+    )
+    if len(evaluations) > 1:
+        first = evaluations[0]
+        text += (
+            f" Best: {number(best.return_mean)} at step {count(best.step)}."
+            f" The first, at step {count(first.step)}: {number(first.return_mean)}."
+        )
+    return text
