@@ -1,4 +1,4 @@
-"""Who may ask: closed by default, for a route that is not in OPEN_PATHS needs the key or a session."""
+"""Who may ask. Closed by default: what is not in OPEN_PATHS needs the key or a session."""
 
 import hashlib
 import hmac

@@ -1,7 +1,8 @@
-"""Around every request: its id, the security headers, and a problem for whatever nobody expected."""
+"""Around every request: its id, the security headers, and a problem for the unexpected."""
 
 import secrets
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import error_response
@@ -40,11 +41,13 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *added]
+                message["headers"] = _with_defaults([*message["headers"], *added])
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
         except Exception as error:
             if started:
                 raise  # the client sees the connection break, the log sees the traceback
@@ -56,3 +59,10 @@ def _drop_version(scope: Scope) -> None:
     if scope["path"].startswith(f"{VERSION_PREFIX}/"):
         scope["path"] = scope["path"][len(VERSION_PREFIX) :]
         scope["raw_path"] = scope["raw_path"][len(VERSION_PREFIX) :]
+
+
+def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What says nothing of caching is somebody's data."""
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"no-store"))
+    return headers

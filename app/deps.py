@@ -39,7 +39,7 @@ def _read_session(database: DatabaseDep) -> Iterator[Session]:
         yield session
 
 
-ReadSession = Annotated[Session, Depends(_read_session)]
+ReadSession = Annotated[Session, Depends(_read_session, scope="function")]
 
 
 def _job(session: ReadSession, job_id: Annotated[str, Path(max_length=128)]) -> Job:

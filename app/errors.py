@@ -112,9 +112,13 @@ def _entry(error: Mapping[str, Any]) -> dict[str, Any]:
     elif (name := _named_by_dataclass(error, reason)) is not None:
         loc.append(name)
     param = ".".join(map(str, loc))
-    whole = error["type"] in ("refused", "value_error")
-    msg = reason if whole else f"{param or 'body'}={_value(error)}: {reason}"
-    return {"loc": loc, "msg": shortened(msg, 1_000), "type": error["type"], "param": param}
+    if "allowed" in error:
+        reason = f"unknown; allowed: {', '.join(error['allowed'])}"
+    if error["type"] not in ("refused", "value_error"):
+        reason = f"{param or 'body'}={_value(error)}: {reason}"
+    elif loc and str(loc[-1]) not in reason:
+        reason = f"{param}: {reason}"
+    return {"loc": loc, "msg": shortened(reason, 1_000), "type": error["type"], "param": param}
 
 
 def _named_by_dataclass(error: Mapping[str, Any], reason: str) -> str | None:
@@ -152,7 +156,7 @@ async def _handle(request: Request, error: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """All but the unexpected ones, which `app.context` catches so that they get every header too."""
+    """The unexpected are caught by `app.context`, so that their answer has every header too."""
     expected = (
         domain.DomainError,
         RequestValidationError,

@@ -32,4 +32,4 @@ def checkpoints_of(session: Session, checkpoint_ids: Collection[str]) -> dict[st
 
 def job_ids(session: Session, job_numbers: Collection[int]) -> dict[int, str]:
     rows = session.execute(select(Job.number, Job.id).where(Job.number.in_(job_numbers)))
-    return {number: identity for number, identity in rows}
+    return {row.number: row.id for row in rows}

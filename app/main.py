@@ -11,9 +11,9 @@ from app.auth import Authentication
 from app.body_limit import BodyLimit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
-from app.error_page import plain_error_page
 from app.keys import load_api_key
 from app.pages import routes as pages
+from app.pages.errors import error_page
 from app.routes import environments, events, health, jobs, policies, results, session
 from app.serving.act import act_route
 from app.serving.policies import LoadedPolicies
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
-    app.state.error_page = plain_error_page
+    app.state.error_page = error_page
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)

@@ -1,4 +1,4 @@
-"""An error as the client sees it: application/problem+json (RFC 9457) with `code`, `param`, `request_id`."""
+"""An error as the client sees it: application/problem+json (RFC 9457) and a few members more."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

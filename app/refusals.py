@@ -7,6 +7,12 @@ class MalformedBody(DomainError):
     code = "malformed_body"
 
 
+class NonFiniteNumber(MalformedBody):
+    """NaN, Infinity, or a number too large for a float: JSON knows none of them."""
+
+    code = "number_not_finite"
+
+
 class BodyTooLarge(DomainError):
     code = "payload_too_large"
 

@@ -1,0 +1,123 @@
+"""A JSON body, read strictly: what two parsers could understand differently is refused."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.datastructures import Headers
+
+from app.refusals import MalformedBody, NonFiniteNumber, UnsupportedMediaType
+
+MAX_DEPTH = 32
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def require_json(headers: Headers) -> None:
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(
+            f"Content-Type={media_type[:80]!r} must be application/json.", param="Content-Type"
+        )
+    if headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType(
+            "Content-Encoding is not supported: send the body as it is.", param="Content-Encoding"
+        )
+
+
+async def _body(request: Request) -> bytes:
+    require_json(request.headers)
+    return await request.body()
+
+
+JsonBody = Annotated[bytes, Depends(_body)]
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """Errors name the fields by their path in the body."""
+    refuse_ambiguous(body)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError([_with_allowed(model, e) for e in error.errors()]) from None
+
+
+def _with_allowed(model: type[BaseModel], error: ErrorDetails) -> dict[str, Any]:
+    """An unknown field is refused together with the names of the known ones."""
+    found: dict[str, Any] = dict(error)
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        found["allowed"] = _fields_at(model, error["loc"][:-1])
+    return found
+
+
+def _fields_at(model: type[Any], path: Sequence[int | str]) -> list[str]:
+    for part in path:
+        model = get_type_hints(model)[str(part)]
+    own = model.model_fields if issubclass(model, BaseModel) else model.__dataclass_fields__
+    return list(own)
+
+
+def refuse_ambiguous(body: bytes) -> None:
+    """Bad UTF-8, NaN and infinities, a key twice in one object, nesting beyond MAX_DEPTH."""
+    try:
+        value = json.loads(
+            body.decode(),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"The body is not UTF-8: byte {error.start}.", param="body") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise MalformedBody(f"The body is not JSON: {error.msg}, {where}.", param="body") from None
+    except RecursionError:
+        _refuse_depth()
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        raise MalformedBody("The body has a number with too many digits.", param="body") from None
+    _check_depth(value)
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise NonFiniteNumber(f"{text} is not JSON: every number must be finite.", param="body")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise NonFiniteNumber(f"{text[:40]} is beyond what a float can hold.", param="body")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise MalformedBody(f"The key {twice[:80]!r} stands twice in one object.", param="body")
+    return found
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for each in level for child in _children(each)]
+        if not level:
+            return
+    _refuse_depth()
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _refuse_depth() -> NoReturn:
+    raise MalformedBody(
+        f"The body is nested too deeply: {MAX_DEPTH} levels are allowed.", param="body"
+    )

@@ -1,0 +1,139 @@
+"""What OpenAPI cannot see by itself: bodies read by hand, the act route, the key, the problems."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.auth import OPEN_PATHS
+from app.problem import MEDIA_TYPE
+from app.routes.policies import Promotion
+from app.serving.act import MAX_SEED, MODES, PATH
+from store.spec import JobSpec
+
+JSON = "application/json"
+_REF = "#/components/schemas/"
+_STRING = {"type": "string"}
+_BODIES: dict[str, type[BaseModel]] = {"/jobs": JobSpec, "/policies": Promotion}
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457, with a stable `code` and the `param` to change.",
+    "properties": {
+        **dict.fromkeys(("type", "title", "detail", "instance", "code"), _STRING),
+        "request_id": _STRING,
+        "status": {"type": "integer"},
+        "param": {"type": ["string", "null"]},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"loc": {"type": "array"}, "msg": _STRING, "type": _STRING},
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "instance", "code", "param", "request_id"],
+}
+_ACT_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "description": "Exactly one of `observation` and `observations`.",
+    "additionalProperties": False,
+    "properties": {
+        "observation": {"description": "One observation, as the environment gives it."},
+        "observations": {"type": "array", "minItems": 1, "items": {}},
+        "mode": {"enum": list(MODES), "default": MODES[0]},
+        "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
+    },
+    "oneOf": [{"required": ["observation"]}, {"required": ["observations"]}],
+}
+_ACT_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "action": {"description": "For `observation`: in the environment's units."},
+        "actions": {"type": "array", "items": {}, "description": "For `observations`."},
+        **dict.fromkeys(("policy_id", "name", "checkpoint_id", "mode", "request_id"), _STRING),
+        "version": {"type": "integer"},
+        "timing": {
+            "type": "object",
+            "properties": {
+                name: {"type": "integer"}
+                for name in ("queue_us", "compute_us", "batch_size", "total_us")
+            },
+        },
+    },
+    "required": ["policy_id", "name", "version", "checkpoint_id", "mode", "request_id", "timing"],
+}
+
+
+def install(app: FastAPI) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document: dict[str, Any] = get_openapi(
+        title=app.title,
+        version=app.version,
+        description="Every path also works under `/v1`.",
+        routes=app.routes,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)  # FastAPI's own form of a 422, which is never sent
+    schemas.update(_body_schemas(), Problem=_PROBLEM)
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, model in _BODIES.items():
+        document["paths"][path]["post"]["requestBody"] = _body({"$ref": _REF + model.__name__})
+    document["paths"][PATH] = {"post": _act()}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _add_security_and_problems(path, operation)
+    return document
+
+
+def _body_schemas() -> dict[str, Any]:
+    _, defined = models_json_schema(
+        [(model, "validation") for model in _BODIES.values()], ref_template=_REF + "{model}"
+    )
+    schemas: dict[str, Any] = defined["$defs"]
+    return schemas
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {JSON: {"schema": schema}}}
+
+
+def _act() -> dict[str, Any]:
+    return {
+        "tags": ["policies"],
+        "summary": "Act",
+        "description": "The action of a policy for one observation, or for a batch of them.",
+        "operationId": "act",
+        "parameters": [
+            {
+                "name": "reference",
+                "in": "path",
+                "required": True,
+                "description": "`pol_...`, `name` (its newest version) or `name:3`.",
+                "schema": _STRING,
+            }
+        ],
+        "requestBody": _body(_ACT_REQUEST),
+        "responses": {
+            "200": {"description": "The action.", "content": {JSON: {"schema": _ACT_ANSWER}}}
+        },
+    }
+
+
+def _add_security_and_problems(path: str, operation: dict[str, Any]) -> None:
+    operation["responses"].pop("422", None)
+    problem = {MEDIA_TYPE: {"schema": {"$ref": _REF + "Problem"}}}
+    text = "A problem; `code` says which."
+    operation["responses"]["default"] = {"description": text, "content": problem}
+    operation["security"] = [] if path in OPEN_PATHS else [{"key": []}]

@@ -1,0 +1,23 @@
+"""What a job may train on."""
+
+from fastapi import APIRouter
+
+from app.answers import Json, page
+from app.schemas import EnvironmentView, Page
+from app.views import environment_view
+from store.catalogue import CATALOGUE
+from store.errors import NotFound
+
+router = APIRouter(prefix="/environments", tags=["environments"])
+
+
+@router.get("", response_model=Page[EnvironmentView])
+def get_environments() -> Json:
+    return Json(page([environment_view(entry) for entry in CATALOGUE.values()]))
+
+
+@router.get("/{environment_id}", response_model=EnvironmentView)
+def get_environment(environment_id: str) -> Json:
+    if environment_id not in CATALOGUE:
+        raise NotFound("environment", environment_id[:128])
+    return Json(environment_view(CATALOGUE[environment_id]))

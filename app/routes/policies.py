@@ -1,0 +1,63 @@
+"""Promoted checkpoints. Their actions: `app.serving.act`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from app.answers import Json, page
+from app.body import JsonBody, parse
+from app.deps import DatabaseDep, PoliciesDep, ReadSession
+from app.schemas import Page, PolicyView
+from app.views import policy_view, policy_views
+from store.jobs import get_job
+from store.policies import find_policy, list_policies, promote_checkpoint
+from store.spec import Name
+
+router = APIRouter(prefix="/policies", tags=["policies"])
+
+Reference = Annotated[str, Path(max_length=160, description="`pol_...`, `name` or `name:3`.")]
+
+
+class Promotion(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    checkpoint_id: str = Field(max_length=128)
+    name: Name | None = Field(default=None, description="The job's name if left out.")
+
+    @field_validator("name")
+    @classmethod
+    def _not_an_id(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("pol_"):
+            raise ValueError(f"name={value!r} must not begin with pol_: ids begin so")
+        return value
+
+
+class PolicyQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    job_id: str | None = Field(default=None, max_length=128)
+    limit: int = Field(default=20, ge=1, le=100)
+    after: str | None = Field(default=None, max_length=64)
+
+
+@router.post("", status_code=201, response_model=PolicyView)
+def create_policy(body: JsonBody, database: DatabaseDep, policies: PoliciesDep) -> Json:
+    promotion = parse(Promotion, body)
+    policy = promote_checkpoint(database, promotion.checkpoint_id, promotion.name)
+    policies.forget_name(policy.name)
+    with database.read() as session:
+        shown = policy_view(session, policy)
+    return Json(shown, 201, {"Location": f"/policies/{policy.id}"})
+
+
+@router.get("", response_model=Page[PolicyView])
+def get_policies(query: Annotated[PolicyQuery, Query()], session: ReadSession) -> Json:
+    number = None if query.job_id is None else get_job(session, query.job_id).number
+    rows, cursor = list_policies(session, job_number=number, limit=query.limit, cursor=query.after)
+    return Json(page(policy_views(session, rows), cursor))
+
+
+@router.get("/{reference}", response_model=PolicyView)
+def get_policy(reference: Reference, session: ReadSession) -> Json:
+    return Json(policy_view(session, find_policy(session, reference)))

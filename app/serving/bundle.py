@@ -1,0 +1,121 @@
+"""A policy's bytes, checked and ready to act: ONNX Runtime on one thread.
+
+B is the number of observations, D the network's inputs, A its outputs.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from app.refusals import PolicyBroken
+from mrq_core.actions import ActionCodec, action_codec
+from mrq_core.bundle import BUNDLE_FORMAT_VERSION
+from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
+from store.policies import ServablePolicy
+
+TOLERANCE = 1e-5
+
+Forward = Callable[[Floats], Floats]  # (B, D) -> (B, A)
+Reals = NDArray[np.float64]
+
+
+class Actor:
+    """What a policy does with observations; knows neither HTTP nor other requests."""
+
+    def __init__(
+        self, forward: Forward, observation_space: Space, codec: ActionCodec, noise: float
+    ) -> None:
+        self.forward = forward
+        self.observation_space = observation_space
+        self.codec = codec
+        self.noise = noise
+        self._unseeded = np.random.default_rng()
+
+    def deterministic(self, outputs: Floats) -> NDArray[Any]:
+        return self.codec.to_environment(outputs)
+
+    def sample(self, outputs: Floats, observations: Floats, seed: int | None) -> NDArray[Any]:
+        """With a seed, an observation gives the same action whatever else is in the batch."""
+        if seed is None:
+            drawn = self._draw(self._unseeded, outputs.shape)
+        else:
+            width = outputs.shape[1:]
+            drawn = np.stack([self._draw(_generator(seed, row), width) for row in observations])
+        if self.codec.discrete:
+            # The largest of logits + Gumbel noise is a draw from softmax(logits).
+            chosen = outputs + drawn
+        else:
+            chosen = np.clip(outputs + self.noise * drawn, -1.0, 1.0)
+        return self.codec.to_environment(chosen.astype(np.float32))
+
+    def _draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Reals:
+        draw = generator.gumbel if self.codec.discrete else generator.standard_normal
+        return np.asarray(draw(size=shape))
+
+
+def _generator(seed: int, observation: Floats) -> np.random.Generator:
+    """The observation is part of the seed, or all rows of a batch would get the same noise."""
+    digest = hashlib.blake2b(observation.tobytes(), digest_size=16).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest, "little")])
+
+
+def open_policy(policy: ServablePolicy) -> Actor:
+    """Raises `PolicyBroken` unless it acts here as it acted in training."""
+    if hashlib.sha256(policy.onnx).hexdigest() != policy.sha256:
+        raise _broken(policy, "its bytes do not have the recorded sha256")
+    version = policy.manifest["format_version"]
+    if version != BUNDLE_FORMAT_VERSION:
+        raise _broken(policy, f"its format is {version}, this server reads {BUNDLE_FORMAT_VERSION}")
+    try:
+        observation_space = space_from_json(policy.manifest["observation_space"])
+        codec = action_codec(space_from_json(policy.manifest["action_space"]))
+    except SpaceError as error:
+        raise _broken(policy, f"its spaces cannot be read: {error}") from error
+    try:
+        forward = _session(policy.onnx)
+        outputs = forward(np.array(policy.manifest["golden"]["observations"], np.float32))
+    except Exception as error:  # ONNX Runtime's own have no common base
+        raise _broken(policy, "ONNX Runtime cannot run it") from error
+    _check_golden(policy, codec, outputs)
+    return Actor(forward, observation_space, codec, policy.manifest["exploration_noise"])
+
+
+def _session(graph: bytes) -> Forward:
+    options = onnxruntime.SessionOptions()
+    # A second thread gains nothing at these sizes and takes a core from the trainer.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def forward(observations: Floats) -> Floats:
+        (outputs,) = session.run(["policy"], {"observation": observations})
+        result: Floats = outputs
+        return result
+
+    return forward
+
+
+def _check_golden(policy: ServablePolicy, codec: ActionCodec, outputs: Floats) -> None:
+    golden: Mapping[str, Any] = policy.manifest["golden"]
+    expected = np.array(golden["outputs"], np.float32)
+    if not outputs.size or outputs.shape != expected.shape:
+        raise _broken(policy, f"it gives {outputs.shape}, recorded are {expected.shape}")
+    with np.errstate(invalid="ignore"):
+        error = np.abs(outputs - expected).max()
+    if not error <= TOLERANCE:  # so written that NaN is refused
+        raise _broken(policy, f"its outputs are off by {error:.2g}, allowed is {TOLERANCE}")
+    actions, recorded = codec.to_environment(outputs), np.array(golden["actions"])
+    scale = 0.0 if codec.discrete else TOLERANCE * max(1.0, float(np.abs(recorded).max()))
+    if actions.shape != recorded.shape or not (np.abs(actions - recorded) <= scale).all():
+        raise _broken(policy, "its actions are not the recorded ones")
+
+
+def _broken(policy: ServablePolicy, why: str) -> PolicyBroken:
+    return PolicyBroken(
+        f"Policy {policy.id} ({policy.name}:{policy.version}) is not served, for {why}.",
+        param="reference",
+    )

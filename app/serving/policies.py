@@ -1,0 +1,140 @@
+"""The policies that are in memory, and which version a name means just now."""
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.errors import DATABASE_UNAVAILABLE
+from app.refusals import PolicyBroken
+from app.serving.batching import MicroBatcher
+from app.serving.bundle import Actor, open_policy
+from store.database import Database
+from store.errors import NotFound
+from store.policies import find_policy, load_servable
+
+BUDGET_BYTES = 512 << 20  # of ONNX; a policy of the paper's size has 4 MB
+# A promotion by a worker is seen after this long at most.
+NAME_SECONDS = 0.5
+# A slow database delays actions of a known policy by no more than this.
+PATIENCE_SECONDS = 0.25
+MAX_REFERENCE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class LivePolicy:
+    id: str
+    name: str
+    version: int
+    checkpoint_id: str
+    size_bytes: int
+    actor: Actor
+    batcher: MicroBatcher
+
+
+@dataclass(slots=True)
+class _Meaning:
+    policy_id: str
+    fresh_until: float
+
+
+class LoadedPolicies:
+    """Used on the event loop only, but for `forget_name`."""
+
+    def __init__(self, database: Database, budget_bytes: int = BUDGET_BYTES) -> None:
+        self._database = database
+        self._budget_bytes = budget_bytes
+        self._loaded: OrderedDict[str, LivePolicy] = OrderedDict()  # least recently used first
+        self._broken: dict[str, str] = {}  # why, by id
+        self._meanings: dict[str, _Meaning] = {}
+        self._under_way: dict[str, asyncio.Task[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+    async def get(self, reference: str) -> LivePolicy:
+        """Raises `NotFound` or `PolicyBroken`."""
+        policy_id = await self._resolve(reference)
+        if policy_id in self._broken:
+            raise PolicyBroken(self._broken[policy_id], param="reference")
+        while (policy := self._loaded.get(policy_id)) is None:
+            await self._once(f"load {policy_id}", partial(self._load, policy_id))
+        self._loaded.move_to_end(policy_id)
+        return policy
+
+    def forget_name(self, name: str) -> None:
+        """For the promotion that this very server made: the next action is the new version's."""
+        self._meanings.pop(name, None)
+
+    async def _resolve(self, reference: str) -> str:
+        meaning = self._meanings.get(reference)
+        if meaning is not None and time.monotonic() < meaning.fresh_until:
+            return meaning.policy_id
+        look_up = self._once(f"find {reference}", partial(self._find, reference))
+        if meaning is None or meaning.policy_id not in self._loaded:
+            return await look_up
+        try:
+            return await asyncio.wait_for(look_up, PATIENCE_SECONDS)
+        except (TimeoutError, *DATABASE_UNAVAILABLE):
+            # What was true a moment ago is better than no action.
+            meaning.fresh_until = time.monotonic() + NAME_SECONDS
+            return meaning.policy_id
+
+    async def _once(self, what: str, start: Callable[[], Coroutine[Any, Any, str]]) -> str:
+        """All who want the same wait for one; it goes on when the one who began it is gone."""
+        task = self._under_way.get(what)
+        if task is None:
+            task = self._under_way[what] = asyncio.create_task(start())
+            task.add_done_callback(partial(self._finished, what))
+        return await asyncio.shield(task)
+
+    def _finished(self, what: str, task: asyncio.Task[str]) -> None:
+        del self._under_way[what]
+        if not task.cancelled():
+            task.exception()  # seen, even if everybody who waited is gone
+
+    async def _find(self, reference: str) -> str:
+        policy_id = await asyncio.to_thread(self._policy_id, reference)
+        # Only a bare name can come to mean something else.
+        fixed = reference == policy_id or ":" in reference
+        lifetime = math.inf if fixed else NAME_SECONDS
+        self._meanings[reference] = _Meaning(policy_id, time.monotonic() + lifetime)
+        return policy_id
+
+    def _policy_id(self, reference: str) -> str:
+        if len(reference) > MAX_REFERENCE:
+            raise NotFound("policy", reference[:MAX_REFERENCE])
+        with self._database.read() as session:
+            return find_policy(session, reference).id
+
+    async def _load(self, policy_id: str) -> str:
+        try:
+            policy = await asyncio.to_thread(self._open, policy_id)
+        except PolicyBroken as refusal:
+            self._broken[policy_id] = refusal.message
+            raise
+        self._loaded[policy_id] = policy
+        while len(self._loaded) > 1 and self._size() > self._budget_bytes:
+            self._loaded.popitem(last=False)
+        return policy_id
+
+    def _open(self, policy_id: str) -> LivePolicy:
+        with self._database.read() as session:
+            servable = load_servable(session, find_policy(session, policy_id))
+        actor = open_policy(servable)
+        return LivePolicy(
+            id=servable.id,
+            name=servable.name,
+            version=servable.version,
+            checkpoint_id=servable.checkpoint_id,
+            size_bytes=len(servable.onnx),
+            actor=actor,
+            batcher=MicroBatcher(actor.forward),
+        )
+
+    def _size(self) -> int:
+        return sum(policy.size_bytes for policy in self._loaded.values())
