@@ -132,7 +132,7 @@ def _matching(query: Select[tuple[Job]], where: JobFilter) -> Select[tuple[Job]]
     if where.environment is not None:
         query = query.where(Job.environment_id == where.environment)
     if where.name_contains:
-        query = query.where(Job.name.contains(where.name_contains, autoescape=True))
+        query = query.where(Job.name.icontains(where.name_contains, autoescape=True))
     for key, value in where.labels.items():
         query = query.where(Job.labels[key].as_string() == value)
     return query
