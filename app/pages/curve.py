@@ -1,5 +1,6 @@
 """The return curve of a job: what the chart, the drawing and the table are made from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,13 @@ class Curve:
     total_steps: int
 
     @property
+    def measured(self) -> list[Evaluation]:
+        """Those that have a place on an axis: an infinite or NaN return makes the mean so too."""
+        return [e for e in self.evaluations if math.isfinite(e.return_mean)]
+
+    @property
     def best(self) -> Evaluation | None:
-        return max(self.evaluations, key=lambda e: (e.return_mean, e.step), default=None)
+        return max(self.measured, key=lambda e: (e.return_mean, e.step), default=None)
 
     def to_json(self) -> str:
         """Columns, for the chart in the browser."""

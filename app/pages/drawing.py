@@ -1,11 +1,10 @@
-"""The return curve as SVG shapes, for a browser without JavaScript. Units: pixels of the view box."""
+"""The return curve as SVG shapes, for a browser without JavaScript. In pixels of the view box."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from app.pages.curve import Curve
-from app.pages.formats import number
 
 WIDTH, HEIGHT = 720, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 708, 12, 250
@@ -33,7 +32,8 @@ class Drawing:
 
 def draw(curve: Curve) -> Drawing | None:
     """None where there is nothing to draw yet."""
-    values = [value for e in curve.evaluations for value in (min(e.returns), max(e.returns))]
+    measured = curve.measured
+    values = [value for e in measured for value in e.returns]
     values += [value for _, value in curve.episodes]
     if not values:
         return None
@@ -42,9 +42,9 @@ def draw(curve: Curve) -> Drawing | None:
         low, high = low - 1, high + 1
     x = _scale(0, curve.total_steps, LEFT, RIGHT)
     y = _scale(low, high, BOTTOM - 6, TOP + 6)
-    dots = [(x(e.step), y(e.return_mean)) for e in curve.evaluations]
-    upper = [(x(e.step), y(max(e.returns))) for e in curve.evaluations]
-    lower = [(x(e.step), y(min(e.returns))) for e in curve.evaluations]
+    dots = [(x(e.step), y(e.return_mean)) for e in measured]
+    upper = [(x(e.step), y(max(e.returns))) for e in measured]
+    lower = [(x(e.step), y(min(e.returns))) for e in measured]
     return Drawing(
         mean=_points(dots),
         band=_points([*upper, *reversed(lower)]),
@@ -53,7 +53,7 @@ def draw(curve: Curve) -> Drawing | None:
         best=None if curve.best is None else (x(curve.best.step), y(curve.best.return_mean)),
         checkpoints=[x(step) for step in curve.checkpoints],
         steps=[Tick(at=x(v), label=compact(v)) for v in nice_ticks(0, curve.total_steps)],
-        returns=[Tick(at=y(v), label=number(v)) for v in nice_ticks(low, high)],
+        returns=[Tick(at=y(v), label=f"{v:,g}".replace("-", "−")) for v in nice_ticks(low, high)],  # noqa: RUF001,
     )
 
 

@@ -1,5 +1,6 @@
 """Numbers, times and sizes as people read them. Also filters of the templates."""
 
+import math
 from datetime import datetime
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -9,10 +10,15 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def number(value: float | None) -> str:
-    """A return or a rate: as many digits as tell values of its size apart."""
+def number(value: float | str | None) -> str:
+    """A return or a rate: as many digits as tell values of its size apart.
+
+    Text stands for a value that JSON has not, such as "NaN".
+    """
     if value is None:
         return "–"  # noqa: RUF001 (an en dash stands for no value)
+    if isinstance(value, str) or not math.isfinite(value):
+        return str(value)
     size = abs(value)
     digits = 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 1 else 3
     text = f"{value:,.{digits}f}"

@@ -23,10 +23,7 @@ class Entry:
 
 def newest_events(session: Session, job: Job) -> Sequence[Entry]:
     query = (
-        select(Event)
-        .where(Event.job_number == job.number)
-        .order_by(Event.seq.desc())
-        .limit(SHOWN)
+        select(Event).where(Event.job_number == job.number).order_by(Event.seq.desc()).limit(SHOWN)
     )
     return [_entry(event) for event in session.scalars(query)]
 

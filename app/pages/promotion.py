@@ -1,15 +1,13 @@
 """Promoting a checkpoint from the page of its job."""
 
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
+from app.routes.policies import Promotion
+from app.serving.policies import LoadedPolicies
 from store.database import Database
-from store.errors import InvalidInput, NotFound
+from store.errors import NotFound
 from store.policies import promote_checkpoint
-from store.spec import Name
-from store.tables import Checkpoint, Job, Policy
-
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
+from store.tables import Checkpoint, Job
 
 
 def checkpoint_of(session: Session, job: Job, checkpoint_id: str) -> Checkpoint:
@@ -19,13 +17,7 @@ def checkpoint_of(session: Session, job: Job, checkpoint_id: str) -> Checkpoint:
     return checkpoint
 
 
-def promote(database: Database, checkpoint: Checkpoint, name: str) -> Policy:
-    try:
-        _NAME.validate_python(name)
-    except ValidationError:
-        raise InvalidInput(
-            f"name={name[:80]!r} is no policy name; allowed: 1 to 128 letters, digits, dots, "
-            "underscores and hyphens, the first one a letter or a digit.",
-            param="name",
-        ) from None
-    return promote_checkpoint(database, checkpoint.id, name)
+def promote(database: Database, loaded: LoadedPolicies, checkpoint: Checkpoint, name: str) -> None:
+    asked = Promotion(checkpoint_id=checkpoint.id, name=name)
+    policy = promote_checkpoint(database, asked.checkpoint_id, asked.name)
+    loaded.forget_name(policy.name)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.deps import DatabaseDep, JobDep, ReadSession, SettingsDep
+from app.deps import DatabaseDep, JobDep, PoliciesDep, ReadSession, SettingsDep
 from app.pages.assets import serve_asset
 from app.pages.example import submit_example
 from app.pages.forms import FormDep, field
@@ -59,9 +59,7 @@ def overview(request: Request, session: ReadSession, job: JobDep) -> Response:
 
 @router.get("/ui/jobs/{job_id}/results")
 def results(request: Request, session: ReadSession, job: JobDep) -> Response:
-    return page(
-        request, "job/results.html", **read_results(session, job, str(request.base_url))
-    )
+    return page(request, "job/results.html", **read_results(session, job, str(request.base_url)))
 
 
 @router.get("/ui/jobs/{job_id}/cancel")
@@ -84,10 +82,10 @@ def ask_to_promote(
 
 @router.post("/ui/jobs/{job_id}/promote")
 def promote_one(
-    session: ReadSession, database: DatabaseDep, job: JobDep, form: FormDep
+    session: ReadSession, database: DatabaseDep, loaded: PoliciesDep, job: JobDep, form: FormDep
 ) -> Response:
     checkpoint = checkpoint_of(session, job, field(form, "checkpoint_id"))
-    promote(database, checkpoint, field(form, "name"))
+    promote(database, loaded, checkpoint, field(form, "name"))
     return _see(job.id)
 
 

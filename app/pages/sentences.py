@@ -1,6 +1,6 @@
 """What happened, in sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.pages.formats import count, number, plural
@@ -59,14 +59,30 @@ def _evaluation(data: Mapping[str, Any]) -> str:
     return f"Evaluated at step {count(data['step'])}: mean return {mean} over {episodes}.{best}"
 
 
-_TELLERS = {
+def _checkpoint(data: Mapping[str, Any]) -> str:
+    return f"Training checkpoint saved at step {count(data['step'])}."
+
+
+def _policy(data: Mapping[str, Any]) -> str:
+    return f"Checkpoint promoted to {data['name']}:{data['version']}."
+
+
+def _warning(data: Mapping[str, Any]) -> str:
+    return f"Warning: {data.get('message', '')}"
+
+
+def _cancel_requested(_: Mapping[str, Any]) -> str:
+    return "Cancellation requested."
+
+
+_TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "status": _status,
     "attempt": _attempt,
     "evaluation": _evaluation,
-    "checkpoint": lambda data: f"Training checkpoint saved at step {count(data['step'])}.",
-    "policy": lambda data: f"Checkpoint promoted to {data['name']}:{data['version']}.",
-    "cancel_requested": lambda data: "Cancellation requested.",
-    "warning": lambda data: f"Warning: {data.get('message', '')}",
+    "checkpoint": _checkpoint,
+    "policy": _policy,
+    "cancel_requested": _cancel_requested,
+    "warning": _warning,
 }
 
 

@@ -9,6 +9,10 @@ const drawCurve = (() => {
   const show = (u, value) => (value == null ? "–" : digits.format(value));
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  const spoken = document.createElement("p"); // what the arrow keys reached, for screen readers
+  spoken.className = "unseen";
+  spoken.setAttribute("aria-live", "polite");
+
   let plot = null;
   let data = null; // of the last draw
 
@@ -84,7 +88,7 @@ const drawCurve = (() => {
       ],
       bands: [{ series: [3, 2], fill: () => color("--band") }],
       axes: [
-        { ...axis, values: (u, steps) => steps.map((step) => compact.format(step)) },
+        { ...axis, size: 34, values: (u, steps) => steps.map((step) => compact.format(step)) },
         { ...axis, size: 64, values: (u, values) => values.map((value) => digits.format(value)) },
       ],
       hooks: { draw: [saved, ring] },
@@ -101,15 +105,17 @@ const drawCurve = (() => {
     const step = next ?? data.step[way > 0 ? data.step.length - 1 : 0];
     const mean = data.mean[data.step.indexOf(step)];
     plot.setCursor({ left: plot.valToPos(step, "x"), top: plot.valToPos(mean, "y") });
+    spoken.textContent = `Step ${step.toLocaleString("en")}: mean return ${digits.format(mean)}`;
   }
 
   function create(place) {
     place.replaceChildren();
     plot = new uPlot(options(place.clientWidth), columns(data), place);
     plot.root.tabIndex = 0;
-    plot.root.setAttribute("role", "group");
+    plot.root.setAttribute("role", "application");
     plot.root.setAttribute("aria-label", "Return by step. Left and right arrow keys move between evaluations.");
     plot.root.addEventListener("keydown", walk);
+    place.append(spoken);
     new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot.redraw());
   }

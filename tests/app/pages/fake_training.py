@@ -1,4 +1,4 @@
-"""A training without an algorithm: it writes what a worker writes, through the store's own functions."""
+"""A training without an algorithm: it writes what a worker writes, by the store's functions."""
 
 import math
 from typing import Any
@@ -67,7 +67,7 @@ class FakeTraining:
         self.claim: Claim = claim
         start_from(database, claim, None)
 
-    def progress(self, step: int, *, rate: float | None = 200.0, episode: float = -900.0) -> None:
+    def progress(self, step: int, *, rate: float | None = 200.0, episode: float = -250.0) -> None:
         row = MetricRow(step=step, values={"train/return": episode, "loss/value": 0.5})
         record_progress(self.database, self.claim, step=step, steps_per_second=rate, rows=[row])
 
@@ -108,9 +108,7 @@ class FakeTraining:
         succeed(self.database, self.claim, weights_sha256="ef" * 32)
 
     def fail(self, reason: Reason, message: str) -> None:
-        finish(
-            self.database, self.claim, JobStatus.FAILED, reason, message=message, exit_code=1
-        )
+        finish(self.database, self.claim, JobStatus.FAILED, reason, message=message, exit_code=1)
 
     def stop_on_request(self) -> None:
         finish(self.database, self.claim, JobStatus.CANCELLED, Reason.CANCELLED_BY_USER)
