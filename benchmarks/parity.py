@@ -38,7 +38,6 @@ _ENCODER = {
     "zsa1": "zsa.l1",
     "zsa2": "zsa.l2",
     "zsa3": "zsa.l3",
-    "model": "model",
 }
 _POLICY = {"layers.0": "policy.l1", "layers.1": "policy.l2", "output": "policy.l3"}
 _VALUE = {"layers.0": "q1.l1", "layers.1": "q1.l2", "layers.2": "q1.l3", "output": "q2"}
@@ -165,6 +164,11 @@ def _parameters(case: Case, prefix: str, network: nn.Module) -> dict[str, Tensor
 
 def _parameter(case: Case, prefix: str, key: str) -> Tensor:
     layer, kind = key.rsplit(".", 1)
+    if layer in ("next_zs", "outcome"):
+        # The reference's rows: termination, next zs, reward logits.
+        model = case[f"{prefix}/model.{kind}"]
+        rows = model[1:17] if layer == "next_zs" else np.concatenate([model[:1], model[17:]])
+        return torch.from_numpy(rows)
     if "value" not in prefix:
         names = _ENCODER if "encoder" in prefix.split("/")[1] else _POLICY
         return torch.from_numpy(case[f"{prefix}/{names[layer]}.{kind}"])

@@ -141,13 +141,12 @@ class Agent:
         """Equation 14: unrolled over the horizon, with gradient through the predicted states."""
         with torch.no_grad():
             target_zs = self.encoder_target.encode_state(batch.next_state)  # (B, H, zs_dim)
-            target_reward = self.two_hot.encode(batch.reward)  # (B, H, num_bins)
         terminal, zs, reward_logits = self._unroll(batch.state, batch.action)
         # The terminating transition still counts, nothing after it does.
         alive = before_termination(batch.terminated)  # (B, H)
         dynamics = (zs - target_zs).square().mean(-1)
-        reward = -(target_reward * reward_logits.log_softmax(-1)).sum(-1)
-        termination = (terminal.squeeze(-1) - batch.terminated.to(terminal.dtype)).square()
+        reward = self.two_hot.cross_entropy(reward_logits, batch.reward)
+        termination = (terminal - batch.terminated.to(terminal.dtype)).square()
         dynamics, reward, termination = (
             torch.where(alive, part, 0.0).mean(0).sum() for part in (dynamics, reward, termination)
         )
@@ -227,12 +226,14 @@ class Agent:
     def _unroll(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """State (B, D) and actions (B, H, A) -> per step: termination, next zs, reward logits."""
         zs = self.encoder.encode_state(state)
-        predictions = []
+        pairs, states = [], []
         for za in self.encoder.encode_action(action).unbind(1):
-            prediction = self.encoder.model(self.encoder.encode_pair(zs, za))
-            _, zs, _ = self.encoder.split(prediction)
-            predictions.append(prediction)
-        return self.encoder.split(torch.stack(predictions, 1))
+            zsa = self.encoder.encode_pair(zs, za)
+            zs = self.encoder.next_zs(zsa)
+            pairs.append(zsa)
+            states.append(zs)
+        terminal, reward_logits = self.encoder.predict_outcome(torch.stack(pairs, 1))
+        return terminal, torch.stack(states, 1), reward_logits
 
     def _target_q(self, next_state: Tensor, noise: Noise) -> Tensor:
         """(B, D) -> (B): the lower head, at the target policy's action with clipped noise."""

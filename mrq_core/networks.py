@@ -19,6 +19,12 @@ HEADS = 2
 
 
 class Linear(nn.Linear):
+    """`fan_out`, for the initial weights, is not m where the layer is part of a wider one."""
+
+    def __init__(self, n: int, m: int, fan_out: int | None = None) -> None:
+        super().__init__(n, m)
+        self.fans = n + (fan_out or m)
+
     def reset_parameters(self) -> None:
         """Left to `initialise`, which has a generator of its own."""
 
@@ -28,6 +34,7 @@ class HeadsLinear(nn.Module):
 
     def __init__(self, n: int, m: int) -> None:
         super().__init__()
+        self.fans = n + m
         self.weight = nn.Parameter(torch.empty(HEADS, n, m))
         self.bias = nn.Parameter(torch.empty(HEADS, 1, m))
 
@@ -52,8 +59,10 @@ class Encoder(nn.Module):
         self.zsa1 = Linear(h.zs_dim + h.za_dim, hidden)
         self.zsa2 = Linear(hidden, hidden)
         self.zsa3 = Linear(hidden, h.zsa_dim)
-        self.model = Linear(h.zsa_dim, 1 + h.zs_dim + h.num_bins)
-        self.parts = [1, h.zs_dim, h.num_bins]
+        # The model m, one linear layer on zsa, in two: only the next zs is needed to unroll.
+        model_dim = 1 + h.zs_dim + h.num_bins
+        self.next_zs = Linear(h.zsa_dim, h.zs_dim, model_dim)
+        self.outcome = Linear(h.zsa_dim, 1 + h.num_bins, model_dim)
 
     def encode_state(self, state: Tensor) -> Tensor:
         """f: (..., D) -> zs (..., zs_dim)."""
@@ -73,10 +82,10 @@ class Encoder(nn.Module):
         """g: zs and an action (B, A) -> zsa (B, zsa_dim)."""
         return self.encode_pair(zs, self.encode_action(action))
 
-    def split(self, prediction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of `model`'s output: termination (..., 1), next zs, reward logits (..., num_bins)."""
-        terminal, zs, reward_logits = torch.split(prediction, self.parts, -1)
-        return terminal, zs, reward_logits
+    def predict_outcome(self, zsa: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., zsa_dim) -> termination (...), reward logits (..., num_bins)."""
+        outcome = self.outcome(zsa)
+        return outcome[..., 0], outcome[..., 1:]
 
 
 class Value(nn.Module):
@@ -115,7 +124,6 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     with torch.no_grad():
         for layer in network.modules():
             if isinstance(layer, (Linear, HeadsLinear)):
-                fans = layer.weight.shape[-2] + layer.weight.shape[-1]
-                limit = math.sqrt(2) * math.sqrt(6 / fans)
+                limit = math.sqrt(2) * math.sqrt(6 / layer.fans)
                 layer.weight.uniform_(-limit, limit, generator=generator)
                 layer.bias.zero_()

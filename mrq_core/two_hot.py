@@ -17,14 +17,24 @@ class TwoHot:
 
     def encode(self, x: Tensor) -> Tensor:
         """(...) -> (..., num_bins): weights of two neighbours with mean x, clamped to the bins."""
-        x = x.clamp(self.bins[0], self.bins[-1]).unsqueeze(-1)
-        lower = torch.searchsorted(self.bins, x, right=True) - 1
-        lower = lower.clamp(0, len(self.bins) - 2)
-        low, high = self.bins[lower], self.bins[lower + 1]
-        weight = (x - low) / (high - low)
-        code = torch.zeros(*x.shape[:-1], len(self.bins), dtype=x.dtype, device=x.device)
-        return code.scatter_(-1, lower, 1 - weight).scatter_(-1, lower + 1, weight)
+        bins, weights = self._neighbours(x)
+        code = torch.zeros(*x.shape, len(self.bins), dtype=x.dtype, device=x.device)
+        return code.scatter_(-1, bins, weights)
+
+    def cross_entropy(self, logits: Tensor, x: Tensor) -> Tensor:
+        """(..., num_bins) and (...) -> (...), without the code's many zeros."""
+        bins, weights = self._neighbours(x)
+        return logits.logsumexp(-1) - (logits.gather(-1, bins) * weights).sum(-1)
 
     def decode(self, logits: Tensor) -> Tensor:
         """(..., num_bins) -> (...): the expected value."""
         return logits.softmax(-1) @ self.bins
+
+    def _neighbours(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(...) -> the two bins around x and their weights, both (..., 2)."""
+        x = x.clamp(self.bins[0], self.bins[-1])
+        lower = torch.searchsorted(self.bins, x, right=True) - 1
+        lower = lower.clamp(0, len(self.bins) - 2)
+        low, high = self.bins[lower], self.bins[lower + 1]
+        weight = (x - low) / (high - low)
+        return torch.stack([lower, lower + 1], -1), torch.stack([1 - weight, weight], -1)
