@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
 from fastapi import Depends, Request
@@ -57,8 +58,7 @@ def _with_allowed(model: type[BaseModel], error: ErrorDetails) -> dict[str, Any]
 def _fields_at(model: type[Any], path: Sequence[int | str]) -> list[str]:
     for part in path:
         model = get_type_hints(model)[str(part)]
-    own = model.model_fields if issubclass(model, BaseModel) else model.__dataclass_fields__
-    return list(own)
+    return list(model.model_fields) if issubclass(model, BaseModel) else [each.name for each in fields(model)]
 
 
 def refuse_ambiguous(body: bytes) -> None:

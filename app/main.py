@@ -11,13 +11,13 @@ from app.auth import Authentication
 from app.body_limit import BodyLimit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
-from app.keys import load_api_key
 from app.pages import routes as pages
 from app.pages.errors import error_page
 from app.routes import environments, events, health, jobs, policies, results, session
 from app.serving.act import act_route
 from app.serving.policies import LoadedPolicies
 from store.database import Database
+from store.keys import make_api_key
 from store.schema import require_current_schema
 from store.settings import Settings
 
@@ -53,9 +53,10 @@ def create_app(settings: Settings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
     require_current_schema(database)
-    app.state.api_key = load_api_key(settings)
+    app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
     app.state.policies = LoadedPolicies(database)
     app.state.closing = asyncio.Event()

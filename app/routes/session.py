@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse
 
-from app.keys import SESSION_SECONDS, login_token_is_valid, new_session, session_cookie_name
+from app.auth import session_cookie_name
 from app.refusals import Unauthorized
+from store.keys import SESSION_SECONDS, is_login_token, make_session
 
 router = APIRouter(include_in_schema=False)
 
@@ -17,14 +18,14 @@ def front() -> RedirectResponse:
 @router.get("/ui/login")
 def login(request: Request, token: str = "") -> RedirectResponse:
     key: str = request.app.state.api_key
-    if not login_token_is_valid(token, key):
+    if not is_login_token(token, key):
         raise Unauthorized(
             "This login link is not valid or older than 15 minutes: run `mrq login-link`."
         )
     answer = RedirectResponse("/ui/jobs", 303)
     answer.set_cookie(
         session_cookie_name(key),
-        new_session(key),
+        make_session(key),
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="lax",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.keys import login_link
 from app.main import create_app
+from store.keys import login_link
 from store.settings import Settings
 
 ORIGIN = "http://testserver"

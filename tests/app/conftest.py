@@ -1,0 +1,56 @@
+"""The server on a real database, in this process or behind a real port."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from store.database import Database
+from store.settings import Settings
+from tests.app.driving import BEARER
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    """Has the key. Errors come as answers, as they would over a wire."""
+    with TestClient(app, headers=BEARER, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(app: FastAPI, client: TestClient) -> TestClient:
+    """Has no key; the server runs because `client` does."""
+    return TestClient(app, raise_server_exceptions=False, follow_redirects=False)
+
+
+@pytest.fixture
+def serve(app: FastAPI) -> Iterator[Callable[[], str]]:
+    """Starts uvicorn as the service does, on a free port of the loopback. Gives the base URL."""
+    config = uvicorn.Config(
+        app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=3
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+
+    def start() -> str:
+        thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the server ended before it began"
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    server.should_exit = True
+    if thread.is_alive():
+        thread.join()

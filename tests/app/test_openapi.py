@@ -1,0 +1,114 @@
+"""The document is valid, complete, and says what the server really answers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.openapi.models import OpenAPI
+from pydantic import TypeAdapter
+from starlette.testclient import TestClient
+
+from app import schemas
+from store.database import Database
+from store.settings import Settings
+from tests.app.driving import trained_job
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert method in METHODS
+            yield path, method, operation
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from references(each)
+
+
+def test_the_document_is_valid(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    OpenAPI.model_validate(document)
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) <= known
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names))
+
+
+def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert {f"{method} {path}" for path, method, _ in operations(document)} == {
+        "post /jobs",
+        "get /jobs",
+        "get /jobs/{job_id}",
+        "post /jobs/{job_id}/cancel",
+        "get /jobs/{job_id}/metrics",
+        "get /jobs/{job_id}/evaluations",
+        "get /jobs/{job_id}/checkpoints",
+        "get /jobs/{job_id}/attempts",
+        "get /jobs/{job_id}/events",
+        "post /policies",
+        "get /policies",
+        "get /policies/{reference}",
+        "post /policies/{reference}/act",
+        "get /environments",
+        "get /environments/{environment_id}",
+        "get /healthz",
+        "get /readyz",
+    }
+    for path, method, operation in operations(document):
+        assert operation["security"] == ([] if path == "/healthz" else [{"key": []}])
+        problem = operation["responses"]["default"]["content"]["application/problem+json"]
+        assert problem["schema"]["$ref"] == "#/components/schemas/Problem"
+        named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        assert all(f"{{{name}}}" in path for name in named)
+        assert path.count("{") == len(named)
+        has_body = (method, path) in {
+            ("post", "/jobs"),
+            ("post", "/policies"),
+            ("post", "/policies/{reference}/act"),
+        }
+        assert ("requestBody" in operation) == has_body
+
+
+def test_the_hyperparameters_are_described(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Hyperparameters"]["properties"]["batch_size"]["default"] == 256
+
+
+def assert_is(answer: Any, kind: Any) -> None:
+    """Exactly the members of this type, each of its type."""
+    TypeAdapter(kind).validate_python(answer)
+    assert set(answer) == set(kind.__annotations__)
+
+
+def test_the_answers_are_what_the_document_says(
+    client: TestClient, database: Database, settings: Settings
+) -> None:
+    job_id = trained_job(database, settings, labels={"a": "b"})
+    job = client.get(f"/jobs/{job_id}").json()
+    assert_is(job, schemas.JobView)
+    assert_is(job["progress"], schemas.ProgressView)
+    assert_is(job["links"], schemas.JobLinks)
+    assert_is(client.get(f"/jobs/{job_id}/metrics").json(), schemas.MetricsView)
+    for part, kind in (
+        ("evaluations", schemas.EvaluationView),
+        ("checkpoints", schemas.CheckpointView),
+        ("attempts", schemas.AttemptView),
+        ("events", schemas.EventView),
+    ):
+        page = client.get(f"/jobs/{job_id}/{part}").json()
+        assert_is(page, schemas.Page)
+        assert_is(page["data"][0], kind)
+    assert_is(client.get("/policies").json()["data"][0], schemas.PolicyView)
+    assert_is(client.get("/environments").json()["data"][0], schemas.EnvironmentView)
+    assert_is(client.get("/readyz").json(), schemas.ReadyView)
