@@ -3,14 +3,13 @@
 import time
 from typing import Any
 
-from store.artifacts import ArtifactFolder
+from store.artifacts import ArtifactFolder, StoredFolder
 from store.database import Database
 from store.ownership import Claim
 from store.results import (
     EvaluationResult,
     MetricRow,
     PolicyBundle,
-    StoredFolder,
     record_evaluation,
     record_progress,
     record_training_checkpoint,

@@ -63,7 +63,7 @@ def main() -> int:
     doorbell = CeleryDoorbell(settings.broker_url.get_secret_value())
     ended = threading.Event()
 
-    def end(signum: int, frame: FrameType | None) -> None:
+    def end(_signum: int, _frame: FrameType | None) -> None:
         ended.set()
 
     signal.signal(signal.SIGTERM, end)

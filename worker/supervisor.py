@@ -33,7 +33,7 @@ from worker.handin import HandIn
 from worker.lease import Lease
 from worker.outbox import Outbox
 from worker.processes import describe_exit
-from worker.trainer_process import TrainerProcess
+from worker.trainer_process import TRAINER, TrainerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +50,18 @@ class AllCheckpointsCorrupt(Exception):
 
 class Supervisor:
     def __init__(
-        self, database: Database, settings: Settings, worker: str, draining: Callable[[], bool]
+        self,
+        database: Database,
+        settings: Settings,
+        worker: str,
+        draining: Callable[[], bool],
+        trainer_module: str = TRAINER,
     ) -> None:
         self._database = database
         self._settings = settings
         self._worker = worker
         self._draining = draining
+        self._trainer_module = trainer_module
         self._artifacts = ArtifactFolder(settings.artifact_dir)
 
     def run_next(self) -> None:
@@ -92,7 +98,7 @@ class Supervisor:
             threads=self._settings.trainer_threads,
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
-        trainer = TrainerProcess(order, log)
+        trainer = TrainerProcess(order, log, self._trainer_module)
         try:
             Attempt(self._database, self._settings, claim, lease, trainer, self._draining).run()
         finally:
@@ -147,6 +153,7 @@ class Attempt:
         self._heard_at = time.monotonic()
         self._stop_asked_at: float | None = None
         self._last_word: Message | None = None
+        self._hung = False
 
     def run(self) -> None:
         while self._trainer.exit_code is None:
@@ -154,9 +161,8 @@ class Attempt:
             self._require_lease()
             self._stop_if_asked()
             if self._hangs():
+                self._hung = True
                 self._trainer.kill()
-                self._settle(lambda: self._give_up(Reason.NO_PROGRESS, self._silence()))
-                return
             self._outbox.flush()
         self._hand_in.flush_progress()
         self._settle(self._judge)
@@ -209,6 +215,8 @@ class Attempt:
             finish(self._database, self._claim, status, reason)
         elif word is not None and word.kind is Kind.STOPPED:
             release(self._database, self._claim)
+        elif self._hung:
+            self._give_up(Reason.NO_PROGRESS, self._silence())
         elif word is not None:
             self._judge_failure(Reason(word.body["reason"]), word.body["message"])
         else:

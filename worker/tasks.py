@@ -1,5 +1,6 @@
 """What the bell does when it rings."""
 
+import logging
 import os
 import socket
 
@@ -11,10 +12,13 @@ from store.settings import Settings
 from worker.drain import DrainMark
 from worker.supervisor import Supervisor
 
+logger = logging.getLogger(__name__)
+
 
 @shared_task(name=TASK)  # type: ignore[untyped-decorator]
 def ring(job_id: str) -> None:
     """`job_id` says for whom it rang; which job is taken, the database decides."""
+    logger.info("rung for %s", job_id)
     settings = Settings()
     database = Database(settings.database_url)
     worker = f"{socket.gethostname()}-{os.getppid()}"

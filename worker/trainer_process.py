@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -16,12 +17,13 @@ from worker.processes import kill_group
 # The trainer runs environment code: it gets no key, no database, no broker.
 SECRET_PREFIX = "MRQ_"
 LOG_TAIL_BYTES = 2_000
+TRAINER = "worker.trainer"
 
 
 class TrainerProcess:
-    """Start it from a thread that lives as long as the attempt: the kernel ties the two together."""
+    """Start it from a thread that outlives it: the kernel kills it when that thread ends."""
 
-    def __init__(self, order: Order, log: Path) -> None:
+    def __init__(self, order: Order, log: Path, module: str = TRAINER) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log
         self._messages: queue.Queue[Message | None] = queue.Queue(maxsize=64)
@@ -29,7 +31,7 @@ class TrainerProcess:
         try:
             with log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "worker.trainer", str(os.getpid()), str(write_end)],
+                    [sys.executable, "-m", module, str(os.getpid()), str(write_end)],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -40,6 +42,7 @@ class TrainerProcess:
         finally:
             os.close(write_end)
         self._stream = os.fdopen(read_end, "rb")
+        self._heard_all = False
         threading.Thread(target=self._read, args=(self._stream,), daemon=True).start()
         self._say(json.dumps(asdict(order)))
 
@@ -56,13 +59,14 @@ class TrainerProcess:
                 kill_group(self._process.pid)  # a process it forked may still hold the pipe open
             return None
         if message is None:
+            self._heard_all = True
             self._process.wait()
         return message
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs or while messages are still unread. Negative: killed by that signal."""
-        return self._process.returncode
+        """None while it runs or messages are still unread. Negative: killed by that signal."""
+        return self._process.returncode if self._heard_all else None
 
     def ask_to_stop(self) -> None:
         """It writes a checkpoint of the step it is in and ends."""
@@ -80,9 +84,12 @@ class TrainerProcess:
 
     def close(self) -> None:
         self.kill()
-        while self._messages.get() is not None:  # lets the reader see the end of the pipe
-            continue
+        while not self._heard_all:  # lets the reader see the end of the pipe
+            self._heard_all = self._messages.get() is None
         self._stream.close()
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None

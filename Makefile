@@ -1,0 +1,58 @@
+# Everything works on a machine with Python 3.11, git and make. See `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where to take torch from, where the default index would send a CUDA build: for instance
+# make setup PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_OPTIONS ?=
+KILLS ?= 6
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-browser demo run test check format bench parity learning clean
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[train,embedded,postgres,dev]'
+	touch $@
+
+setup: $(STAMP) ## Make .venv with everything in it, under constraints.txt (CPU torch)
+	@$(BIN)/python -m store.schema
+
+setup-browser: ## Find a Chromium for the browser tests, or install one
+	@./tests/browser/find-chromium.sh
+
+demo: setup ## Train an agent through the API and let it act (about three minutes)
+	@$(BIN)/mrq demo
+
+run: setup ## Start the service here; Ctrl+C stops it
+	@$(BIN)/mrq up
+
+test: setup setup-browser ## Run every test
+	$(BIN)/pytest -q
+
+check: setup ## Formatting, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+parity: setup ## Compare with the golden numbers of the reference, in float64
+	$(BIN)/python -m benchmarks.parity
+
+bench: setup ## Benchmarks that fit in ten minutes
+	$(BIN)/python -m benchmarks.act
+
+learning: setup ## Learning runs of the preset small through the service (about half an hour)
+	$(BIN)/python -m benchmarks.learning
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,174 @@
+"""`mrq up`: the whole service on one machine, with nothing installed by hand."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import httpx2
+
+from cli.broker import Broker, embedded_broker
+from cli.children import Child, stop
+from cli.folder import exclusive_data_folder
+from store.database import Database
+from store.errors import SetupError
+from store.keys import api_key_file, login_link, make_api_key
+from store.schema import migrate
+from store.settings import Settings
+
+WATCH_SECONDS = 0.1
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0  # a trainer finishes its step and writes a checkpoint
+
+
+def up(settings: Settings, host: str, port: int, workers: int, say: Callable[[str], None]) -> None:
+    """Returns when asked to stop by SIGINT or SIGTERM. Raises `SetupError` before anything runs."""
+    with exclusive_data_folder(settings), _listen(host, port) as listener:
+        database = Database(settings.database_url)
+        migrate(database)
+        database.dispose()
+        key, is_new = make_api_key(settings)
+        asked = _Asked()
+        service = Service(settings, key, listener, workers, say)
+        try:
+            service.start()
+            if not asked.to_stop:
+                _greet(service.url, key, is_new, settings, say)
+            while not asked.to_stop:
+                service.watch()
+                time.sleep(WATCH_SECONDS)
+        finally:
+            say("stopping; a running job is handed back to the queue with a checkpoint")
+            service.stop()
+            say("stopped")
+
+
+class _Asked:
+    """Set by the first SIGINT or SIGTERM."""
+
+    def __init__(self) -> None:
+        self.to_stop = False
+        signal.signal(signal.SIGINT, self._ask)
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        self.to_stop = True
+
+
+class Service:
+    def __init__(
+        self,
+        settings: Settings,
+        key: str,
+        listener: socket.socket,
+        workers: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._key = key
+        self._listener = listener
+        self._workers = workers
+        self._say = say
+        self._broker: Broker = embedded_broker(settings)
+        self._broker_child: Child | None = None
+        self._others: list[Child] = []
+        address, port = listener.getsockname()[:2]
+        self.url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+
+    def start(self) -> None:
+        self._broker_child = self._child("broker", *self._broker.command)
+        self._wait_for("broker", self._broker.answers)
+        python = sys.executable
+        self._others = [
+            self._child("server", python, "-m", "app.serve", "--fd", str(self._listener.fileno())),
+            self._child("reconciler", python, "-m", "worker.reconciler"),
+            *(
+                self._child(f"worker-{number}", python, "-m", "worker.celery_app")
+                for number in range(1, self._workers + 1)
+            ),
+        ]
+        self._wait_for("server", self._server_answers)
+
+    def watch(self) -> None:
+        for child in self._children():
+            child.watch()
+
+    def stop(self) -> None:
+        stop(self._others, STOP_SECONDS)
+        if self._broker_child is not None:
+            stop([self._broker_child], STOP_SECONDS)
+
+    def _children(self) -> list[Child]:
+        return [*([self._broker_child] if self._broker_child else []), *self._others]
+
+    def _child(self, name: str, *command: str) -> Child:
+        is_server = name == "server"
+        return Child(
+            name,
+            command,
+            self._environment(with_key=is_server),
+            self._settings.log_dir / f"{name}.log",
+            self._say,
+            inherited=(self._listener.fileno(),) if is_server else (),
+        )
+
+    def _environment(self, *, with_key: bool) -> dict[str, str]:
+        """Secrets go by environment, never by command line; only the server gets the key."""
+        kept = {name: value for name, value in os.environ.items() if name != "MRQ_API_KEY"}
+        key = {"MRQ_API_KEY": self._key} if with_key else {}
+        return {
+            **kept,
+            **key,
+            "MRQ_DATA_DIR": str(self._settings.data_dir),
+            "MRQ_BROKER_URL": self._broker.url,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _server_answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/healthz", timeout=1.0).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    def _wait_for(self, name: str, answers: Callable[[], bool]) -> None:
+        until = time.monotonic() + START_SECONDS
+        while not answers():
+            self.watch()
+            if time.monotonic() > until:
+                raise SetupError(
+                    f"The {name} did not answer within {START_SECONDS:.0f} s; "
+                    f"see {self._settings.log_dir / f'{name}.log'}."
+                )
+            time.sleep(WATCH_SECONDS)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound here and inherited by the server, so that a restart of the server keeps the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SetupError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. "
+            "Choose another port with --port (0 picks a free one)."
+        ) from None
+    listener.listen(1024)
+    return listener
+
+
+def _greet(
+    url: str, key: str, is_new: bool, settings: Settings, say: Callable[[str], None]
+) -> None:
+    say(f"ready at {url}")
+    say(f"data and logs in {settings.data_dir}")
+    if is_new:
+        say(f"API key, shown this once and kept in {api_key_file(settings)}: {key}")
+    say(f"browser: {login_link(url, key)}")
+    say("Ctrl+C stops everything")

@@ -1,0 +1,73 @@
+"""From POST /jobs to an action, with a real broker, a real worker and a real server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.service import LiveService, live_service, tiny_job
+
+
+def test_a_job_is_trained_promoted_and_acts(
+    service: LiveService, undisturbed: dict[str, Any]
+) -> None:
+    job = undisturbed
+    assert job["status_reason"] == "budget_exhausted"
+    assert job["progress"]["step"] == job["progress"]["total_steps"] == 1_200
+    assert job["policy"]["name"] == "tiny"
+    evaluations = service.get(f"/jobs/{job['id']}/evaluations")["data"]
+    assert [row["step"] for row in evaluations] == [0, 300, 600, 900, 1_200]
+    assert all(len(row["returns"]) == 2 for row in evaluations)
+    best = max(evaluations, key=lambda row: (row["return_mean"], row["step"]))
+    assert job["best"]["return_mean"] == best["return_mean"]
+    answer = service.client.post("/policies/tiny/act", json={"observation": [1.0, 0.0, 0.0]})
+    assert answer.status_code == 200, answer.text
+    (torque,) = answer.json()["action"]
+    assert -2.0 <= torque <= 2.0
+    assert answer.json()["policy_id"] == job["policy"]["id"]
+
+
+def test_metrics_cover_the_run_and_no_step_comes_twice(
+    service: LiveService, undisturbed: dict[str, Any]
+) -> None:
+    body = service.get(f"/jobs/{undisturbed['id']}/metrics")
+    assert {"train/return", "loss/encoder", "loss/value", "loss/policy"} <= set(body["keys"])
+    for series in body["series"]:
+        steps = [step for step, _ in series["points"]]
+        assert steps == sorted(set(steps))
+
+
+def test_a_running_job_is_cancelled_within_seconds(service: LiveService) -> None:
+    job_id = service.submit(tiny_job(budget={"total_steps": 100_000}, name="long"))
+    service.wait_for_step(job_id, 100)
+    assert service.client.post(f"/jobs/{job_id}/cancel").status_code == 202
+    job = service.wait_for_end(job_id)
+    assert (job["status"], job["status_reason"]) == ("cancelled", "cancelled_by_user")
+    again = service.client.post(f"/jobs/{job_id}/cancel")
+    assert again.status_code == 409
+    assert again.json()["code"] == "transition_refused"
+
+
+@pytest.mark.parametrize("environment_id", ["CartPole-v1", "FrozenLake-v1", "Blackjack-v1"])
+def test_discrete_actions_and_observations(service: LiveService, environment_id: str) -> None:
+    name = environment_id.lower()
+    spec = tiny_job(name=name, environment={"id": environment_id}, budget={"total_steps": 500})
+    job = service.wait_for_end(service.submit(spec))
+    assert job["status"] == "succeeded", job["status_message"]
+    example = {"CartPole-v1": [0.0] * 4, "FrozenLake-v1": 3, "Blackjack-v1": [14, 6, 0]}
+    answer = service.client.post(
+        f"/policies/{name}/act", json={"observation": example[environment_id]}
+    )
+    assert answer.status_code == 200, answer.text
+    assert isinstance(answer.json()["action"], int)
+
+
+@pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
+def test_the_same_on_postgresql(tmp_path: Path, empty_database_url: str) -> None:
+    database = {"MRQ_DATABASE_URL": empty_database_url}
+    with live_service(tmp_path / "data", environment=database) as service:
+        job = service.wait_for_end(service.submit(tiny_job(budget={"total_steps": 600})))
+        assert job["status"] == "succeeded", job["status_message"]
+        answer = service.client.post("/policies/tiny/act", json={"observation": [1.0, 0.0, 0.0]})
+        assert answer.status_code == 200
+    assert not (tmp_path / "data" / "mrq.db").exists()

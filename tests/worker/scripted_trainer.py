@@ -1,0 +1,91 @@
+"""A trainer that learns nothing and misbehaves as its job's name says. It speaks the real protocol.
+
+Started by the supervisor in place of `worker.trainer`, as a process of its own.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from store.artifacts import ArtifactFolder
+from store.states import Reason
+from worker.channel import Kind, Message, Order, StopRequest, send
+from worker.processes import die_with_parent
+
+
+def _checkpoint(stream: IO[bytes], order: Order, step: int) -> None:
+    stored = ArtifactFolder(Path(order.artifact_dir)).write(
+        order.job_id, order.epoch, step, lambda folder: _save(folder, step)
+    )
+    send(stream, Message(Kind.CHECKPOINT, {"step": step, "stored": vars(stored)}))
+
+
+def _save(folder: Path, step: int) -> None:
+    (folder / "state.json").write_text(json.dumps({"step": step}))
+
+
+def _progress(stream: IO[bytes], step: int) -> None:
+    body = {"step": step, "metrics": {"loss": 1.0 / (1 + step)}, "steps_per_second": 10.0}
+    send(stream, Message(Kind.PROGRESS, body))
+
+
+def _evaluate(stream: IO[bytes], step: int) -> None:
+    body = {
+        "step": step,
+        "returns": [float(step)],
+        "lengths": [1],
+        "seeds": [0],
+        "action_mode": "deterministic",
+        "manifest": {},
+    }
+    send(stream, Message(Kind.EVALUATION, body, b"\x00onnx\n" * 1000))
+
+
+def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
+    start = 0
+    if order.resume_from is not None:
+        start = json.loads((Path(order.resume_from) / "state.json").read_text())["step"]
+    _progress(stream, start + 1)
+    match order.spec["name"]:
+        case "crashes":
+            print("about to crash")  # noqa: T201 (goes to the attempt's log)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "advances-then-crashes":
+            _checkpoint(stream, order, start + 10)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hangs":
+            time.sleep(600)
+        case "diverges":
+            body = {"reason": Reason.NON_FINITE, "message": "loss/value at step 7"}
+            send(stream, Message(Kind.FAILED, body))
+        case "says-half-a-message":
+            stream.write(b'{"kind": "evaluation", "bytes": 100, "body": {}}\nshort')
+        case "leaves-a-child":
+            if os.fork() == 0:
+                time.sleep(600)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "waits":
+            while not stop():
+                time.sleep(0.02)
+            _checkpoint(stream, order, start + 5)
+            send(stream, Message(Kind.STOPPED, {"step": start + 5}))
+        case _:
+            _evaluate(stream, 0)
+            _checkpoint(stream, order, 50)
+            _evaluate(stream, 100)
+            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
+
+
+def main() -> None:
+    die_with_parent(int(sys.argv[1]))
+    with os.fdopen(int(sys.argv[2]), "wb") as stream:
+        order = Order(**json.loads(sys.stdin.readline()))
+        behave(order, stream, StopRequest(sys.stdin))
+
+
+if __name__ == "__main__":
+    main()

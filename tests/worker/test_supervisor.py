@@ -1,0 +1,240 @@
+"""One attempt, from claim to verdict, with a trainer process that misbehaves on order."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+from sqlalchemy import update
+
+from store.database import Database
+from store.jobs import cancel_job, get_job, list_attempts, submit_job
+from store.ownership import jobs_to_ring, reap_expired
+from store.policies import find_policy
+from store.settings import Settings
+from store.spec import JobSpec
+from store.states import AttemptStatus, JobStatus, Reason
+from store.tables import Attempt, Job
+from worker.supervisor import Supervisor
+
+# The transactions themselves are tested on both databases, in tests/store.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+SCRIPTED = "tests.worker.scripted_trainer"
+
+
+def _submit(database: Database, name: str) -> str:
+    spec = {"name": name, "environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 100}}
+    return submit_job(database, JobSpec.model_validate(spec))[0].id
+
+
+def _supervisor(
+    database: Database, settings: Settings, draining: Callable[[], bool] = lambda: False
+) -> Supervisor:
+    return Supervisor(database, settings, "test-worker", draining, SCRIPTED)
+
+
+def _job(database: Database, job_id: str) -> Job:
+    with database.read() as session:
+        return get_job(session, job_id)
+
+
+def _attempts(database: Database, job_id: str) -> list[Attempt]:
+    with database.read() as session:
+        return list(list_attempts(session, get_job(session, job_id).number))
+
+
+def _run_until_ended(database: Database, settings: Settings, job_id: str) -> Job:
+    for _ in range(10):
+        _supervisor(database, settings).run_next()
+        job = _job(database, job_id)
+        if job.finished_at is not None:
+            return job
+        time.sleep(0.02)
+    raise AssertionError(f"still {job.status} after ten attempts")
+
+
+@pytest.fixture
+def quick(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings(backoff_seconds=0.0)
+
+
+def test_a_good_run_succeeds_and_its_best_checkpoint_becomes_a_policy(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "good")
+    job = _run_until_ended(database, quick, job_id)
+    assert (job.status, job.reason) == (JobStatus.SUCCEEDED, Reason.BUDGET_EXHAUSTED)
+    assert (job.best_return, job.weights_sha256) == (100.0, "aa")
+    with database.read() as session:
+        assert find_policy(session, "good").checkpoint_id == job.best_checkpoint_id
+
+
+def test_no_job_no_effect(database: Database, quick: Settings) -> None:
+    _supervisor(database, quick).run_next()
+    assert not quick.log_dir.exists()
+
+
+def test_three_crashes_without_progress_end_the_job_with_the_log_kept(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "crashes")
+    job = _run_until_ended(database, quick, job_id)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.CRASH_LOOP)
+    assert job.message is not None
+    assert "SIGKILL" in job.message
+    assert "about to crash" in job.message
+    attempts = _attempts(database, job_id)
+    assert [a.exit_code for a in attempts] == [-9, -9, -9]
+    assert {a.reason for a in attempts} == {Reason.TRAINER_DIED}
+
+
+def test_crashes_with_progress_between_them_go_on(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "advances-then-crashes")
+    for _ in range(5):
+        _supervisor(database, quick).run_next()
+        time.sleep(0.01)
+    job = _job(database, job_id)
+    assert job.status == JobStatus.QUEUED
+    assert [a.start_step for a in _attempts(database, job_id)] == [0, 10, 20, 30, 40]
+    folders = [p.name for p in (quick.artifact_dir / job_id).iterdir()]
+    assert sorted(folders) == ["4-40", "5-50"]  # two are kept, one behind the other
+
+
+def test_a_hanging_trainer_is_killed_and_the_job_queued_again(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(no_progress_seconds=1.0, backoff_seconds=0.0)
+    job_id = _submit(database, "hangs")
+    _supervisor(database, settings).run_next()
+    assert _job(database, job_id).status == JobStatus.QUEUED
+    (attempt,) = _attempts(database, job_id)
+    assert (attempt.status, attempt.reason) == (AttemptStatus.LOST, Reason.NO_PROGRESS)
+
+
+def test_divergence_is_not_retried(database: Database, quick: Settings) -> None:
+    job = _run_until_ended(database, quick, _submit(database, "diverges"))
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NON_FINITE)
+    assert job.message == "loss/value at step 7"
+    assert job.epoch == 1
+
+
+def test_a_message_cut_off_by_a_kill_was_never_said(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "says-half-a-message")
+    _supervisor(database, quick).run_next()
+    (attempt,) = _attempts(database, job_id)
+    assert attempt.reason == Reason.TRAINER_DIED
+    assert _job(database, job_id).best_checkpoint_id is None
+
+
+def test_a_process_that_the_trainer_left_behind_is_killed(
+    database: Database, quick: Settings
+) -> None:
+    _submit(database, "leaves-a-child")
+    _supervisor(database, quick).run_next()
+    left = [p for p in psutil.process_iter() if SCRIPTED in " ".join(_command(p))]
+    assert left == []
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return [] if process.status() == psutil.STATUS_ZOMBIE else process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def test_cancel_stops_a_running_attempt(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "waits")
+    runner = threading.Thread(target=_supervisor(database, quick).run_next)
+    # The trainer is tied to the thread that started it, so this thread must outlive it.
+    runner.start()
+    while _job(database, job_id).step == 0:
+        time.sleep(0.02)
+    cancel_job(database, job_id)
+    runner.join(20)
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.CANCELLED, Reason.CANCELLED_BY_USER)
+
+
+def test_draining_hands_the_job_back_uncharged_and_the_next_attempt_goes_on(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "waits")
+    beginning = time.monotonic()
+    _supervisor(database, quick, lambda: time.monotonic() > beginning + 1.0).run_next()
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.QUEUED, Reason.DRAINED)
+    assert job.attempts_since_progress == 0
+    assert [j.id for j in jobs_to_ring(database, quick)] == [job_id]
+    assert _attempts(database, job_id)[0].status == AttemptStatus.RELEASED
+
+
+def test_a_worker_that_is_told_to_stop_takes_no_new_job(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "good")
+    _supervisor(database, quick, lambda: True).run_next()
+    assert _job(database, job_id).epoch == 0
+
+
+def test_an_attempt_that_lost_its_job_kills_its_trainer_and_writes_nothing_more(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "waits")
+    runner = threading.Thread(target=_supervisor(database, quick).run_next)
+    runner.start()
+    while _job(database, job_id).step == 0:
+        time.sleep(0.02)
+    with database.write() as session:  # as if it had slept beyond its lease
+        session.execute(update(Job).values(lease_until=0))
+    while not reap_expired(database, quick):
+        with database.write() as session:
+            session.execute(update(Job).values(lease_until=0))
+    runner.join(20)
+    assert not runner.is_alive()
+    job = _job(database, job_id)
+    assert (job.status, job.reason, job.epoch) == (JobStatus.QUEUED, Reason.WORKER_LOST, 1)
+    (attempt,) = _attempts(database, job_id)
+    assert attempt.status == AttemptStatus.LOST
+
+
+def _two_checkpoints(database: Database, settings: Settings) -> str:
+    job_id = _submit(database, "advances-then-crashes")
+    for _ in range(2):
+        _supervisor(database, settings).run_next()
+        time.sleep(0.01)
+    return job_id
+
+
+def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _two_checkpoints(database, quick)
+    (quick.artifact_dir / job_id / "2-20" / "state.json").write_text('{"step": 99}')
+    _supervisor(database, quick).run_next()
+    assert [a.start_step for a in _attempts(database, job_id)] == [0, 10, 10]
+
+
+def test_a_job_whose_checkpoints_are_all_gone_fails_and_never_starts_from_nothing(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _two_checkpoints(database, quick)
+    shutil.rmtree(quick.artifact_dir / job_id)
+    job = _run_until_ended(database, quick, job_id)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.CHECKPOINT_CORRUPT)
+    assert job.message is not None
+    assert "step 20" in job.message
+
+
+def test_what_a_dead_attempt_left_without_a_row_is_swept(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _two_checkpoints(database, quick)
+    orphan = quick.artifact_dir / job_id / "1-99"
+    orphan.mkdir()
+    (quick.artifact_dir / job_id / ".tmp-1-abc").mkdir()
+    _supervisor(database, quick).run_next()
+    names = sorted(p.name for p in (quick.artifact_dir / job_id).iterdir())
+    assert names == ["2-20", "3-30"]
