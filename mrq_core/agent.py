@@ -266,5 +266,15 @@ def _frozen_copy(network: Any) -> Any:
 
 
 def _adamw(network: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """With its moments from the start, so that a checkpoint always holds the same arrays."""
     # Fused is 3.4 times as fast on the CPU, and the same to rounding.
-    return torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=lr, weight_decay=weight_decay, fused=True
+    )
+    for parameter in network.parameters():
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer

@@ -135,10 +135,12 @@ def _agent_arrays(agent: Agent) -> Arrays:
 
 
 def _load_agent(agent: Agent, arrays: Arrays) -> None:
-    _create_moments(agent)
     with torch.no_grad():
         for name, tensor in _tensors(agent).items():
-            tensor.copy_(torch.from_numpy(arrays[name]))
+            saved = torch.from_numpy(arrays[name])
+            if (saved.shape, saved.dtype) != (tensor.shape, tensor.dtype):
+                raise ValueError(f"{name} is {saved.dtype} {tuple(saved.shape)}")
+            tensor.copy_(saved)
     agent.generator.set_state(torch.from_numpy(arrays["generator"]))
 
 
@@ -154,17 +156,6 @@ def _tensors(agent: Agent) -> dict[str, Tensor]:
             for key, tensor in optimizer.state[parameter].items():
                 tensors[f"optimizer/{name}/{index}/{key}"] = tensor
     return tensors
-
-
-def _create_moments(agent: Agent) -> None:
-    """Torch makes them in the first step of an optimiser."""
-    for name, optimizer in agent.optimizers().items():
-        for parameter in agent.networks()[name].parameters():
-            optimizer.state[parameter] = {
-                "step": torch.zeros((), dtype=torch.float32, device=agent.device),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
 
 
 def _versions() -> dict[str, str]:

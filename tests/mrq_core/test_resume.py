@@ -1,0 +1,228 @@
+"""A run that was interrupted anywhere ends, byte for byte, as one that ran through."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from mrq_core.errors import ResumeError
+from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
+from mrq_core.run import TrainingRun
+from mrq_core.session import Session
+from mrq_core.training import train
+from tests.mrq_core.toys import TINY, tiny_run
+
+STEPS = 90
+FILES = ("agent.safetensors", "replay.safetensors", "episode.safetensors", "state.json")
+
+
+def a_run(environment_id: str) -> TrainingRun:
+    # No checkpoint but the last and those of a stop; the replay wraps around.
+    h = replace(TINY, buffer_size=100, enc_horizon=2, reset_max_priority=True)
+    return tiny_run(
+        environment_id,
+        total_steps=STEPS,
+        checkpoint_every=10**9,
+        evaluation_every=30,
+        evaluation_episodes=1,
+        log_every=7,
+        hyperparameters=h,
+    )
+
+
+def follow(events: Iterator[Event], directory: Path) -> list[Event]:
+    """All events; checkpoints are saved into folders named by their step."""
+    seen = []
+    for event in events:
+        seen.append(event)
+        if isinstance(event, CheckpointDue):
+            target = directory / str(event.step)
+            target.mkdir(parents=True, exist_ok=True)
+            event.state.save(target)
+    return seen
+
+
+def stop_at(step: int) -> Any:
+    asked = iter(range(step + 1))
+    return lambda: next(asked) == step
+
+
+def comparable(events: list[Event]) -> list[object]:
+    kept: list[object] = [e for e in events if isinstance(e, (Progressed, Finished))]
+    return kept + [(e.step, e.returns) for e in events if isinstance(e, Evaluated)]
+
+
+@pytest.fixture(scope="module", params=["CartPole-v1", "Pendulum-v1"])
+def whole(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainingRun, list[Event], Path]:
+    """A run that was never interrupted, and the folder of its last checkpoint."""
+    torch.set_num_threads(1)
+    run = a_run(request.param)
+    directory = tmp_path_factory.mktemp("whole")
+    return run, follow(train(run), directory), directory / str(STEPS)
+
+
+# In the warm-up, one step on, at its end, mid-cycle, right at and after a burst, mid-episode; the
+# episodes' ends are added by the test below.
+@pytest.mark.parametrize("at", [0, 1, 17, 31, 36, 50, 51, 52, 68, 89])
+def test_interrupted_anywhere(
+    whole: tuple[TrainingRun, list[Event], Path], at: int, tmp_path: Path
+) -> None:
+    run, events, last = whole
+    first = follow(train(run, stop=stop_at(at)), tmp_path)
+    assert first[-1] == Stopped(at)
+
+    rest = follow(train(run, resume_from=tmp_path / str(at)), tmp_path)
+
+    assert isinstance(rest[0], Started)
+    assert (rest[0].step, rest[0].resumed) == (at, True)
+    assert sorted(map(str, comparable(first) + comparable(rest))) == sorted(
+        map(str, comparable(events))
+    )
+    for name in FILES:
+        assert (tmp_path / str(STEPS) / name).read_bytes() == (last / name).read_bytes()
+
+
+def test_interrupted_at_an_episodes_end_and_beside_it(tmp_path: Path) -> None:
+    run = replace(a_run("CartPole-v1"), total_steps=60)
+    whole = list(train(run))
+    session = Session(run)
+    while session.step < 35 or session.episode.actions:
+        session.advance()
+    end = session.step
+    assert end < 60
+
+    for at in (end - 1, end, end + 1):
+        follow(train(run, stop=stop_at(at)), tmp_path)
+        rest = follow(train(run, resume_from=tmp_path / str(at)), tmp_path)
+        assert rest[-1] == whole[-1]
+
+
+def test_interrupted_again_and_again(
+    whole: tuple[TrainingRun, list[Event], Path], tmp_path: Path
+) -> None:
+    run, events, _ = whole
+    at, resume_from = 0, None
+    while at < STEPS:
+        at = min(at + 23, STEPS)
+        steps = stop_at(23)
+        seen = follow(train(run, resume_from=resume_from, stop=steps), tmp_path)
+        resume_from = tmp_path / str(at)
+
+    assert seen[-1] == events[-1]
+
+
+def test_a_finished_run_is_continued_for_longer(tmp_path: Path) -> None:
+    longer = a_run("CartPole-v1")
+    shorter = replace(longer, total_steps=40)
+    follow(train(shorter), tmp_path)
+
+    rest = follow(train(longer, resume_from=tmp_path / "40"), tmp_path)
+
+    assert rest[-1] == list(train(longer))[-1]
+
+
+def test_resuming_at_the_end_only_finishes(
+    whole: tuple[TrainingRun, list[Event], Path], tmp_path: Path
+) -> None:
+    run, events, last = whole
+    rest = list(train(run, resume_from=last))
+
+    assert [type(event) for event in rest] == [Started, Finished]
+    assert rest[-1] == events[-1]
+
+
+def checkpoint_of(run: TrainingRun, at: int, directory: Path) -> Path:
+    follow(train(run, stop=stop_at(at)), directory)
+    return directory / str(at)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 8}, "another run: seed differ"),
+        ({"environment_id": "Pendulum-v1"}, "another run: environment_id differ"),
+        ({"max_episode_steps": 44}, "another run: max_episode_steps differ"),
+        ({"hyperparameters": TINY}, "another run: hyperparameters differ"),
+        ({"total_steps": 39}, "the checkpoint is at step 40; the run asks for 39 in all"),
+    ],
+)
+def test_another_runs_checkpoint_is_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    run = a_run("CartPole-v1")
+    directory = checkpoint_of(run, 40, tmp_path)
+
+    with pytest.raises(ResumeError, match=message):
+        next(iter(train(replace(run, **changes), resume_from=directory)))
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
+    run = a_run("CartPole-v1")
+    directory = checkpoint_of(run, 5, tmp_path)
+    state = json.loads((directory / "state.json").read_text())
+    (directory / "state.json").write_text(json.dumps(state | {"format_version": 99}))
+
+    with pytest.raises(ResumeError, match="has format version 99; this version reads 1"):
+        next(iter(train(run, resume_from=directory)))
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
+def test_a_damaged_checkpoint_is_refused(name: str, damage: str, tmp_path: Path) -> None:
+    run = a_run("CartPole-v1")
+    file = checkpoint_of(run, 5, tmp_path) / name
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[: 40 if damage == "cut" else 0])
+
+    with pytest.raises(ResumeError, match="the checkpoint in 5 is not readable"):
+        next(iter(train(run, resume_from=tmp_path / "5")))
+
+
+@pytest.mark.parametrize("file", ["agent", "replay"])
+def test_arrays_of_another_shape_are_refused(file: str, tmp_path: Path) -> None:
+    run = a_run("CartPole-v1")
+    path = checkpoint_of(run, 5, tmp_path) / f"{file}.safetensors"
+    arrays = load_file(path)
+    shorter = {name: array[..., :-1].copy() for name, array in arrays.items() if array.ndim}
+    save_file(arrays | shorter, path)
+
+    with pytest.raises(ResumeError, match="the checkpoint in 5 is not readable"):
+        next(iter(train(run, resume_from=tmp_path / "5")))
+
+
+def test_an_environment_that_does_not_repeat_itself_is_refused(tmp_path: Path) -> None:
+    run = tiny_run("Drifting-v0", evaluation_every=10**9)
+    directory = checkpoint_of(run, 13, tmp_path)
+
+    with pytest.raises(ResumeError, match="the environment does not repeat itself: episode 2"):
+        next(iter(train(run, resume_from=directory)))
+
+
+def test_a_tampered_action_is_noticed(tmp_path: Path) -> None:
+    run = a_run("Pendulum-v1")
+    directory = checkpoint_of(run, 13, tmp_path)
+    episode = load_file(directory / "episode.safetensors")
+    episode["actions"][4] *= np.float32(0.5)
+    save_file(episode, directory / "episode.safetensors")
+
+    with pytest.raises(ResumeError, match="does not repeat itself"):
+        next(iter(train(run, resume_from=directory)))
+
+
+def test_a_checkpoint_holds_no_pickle(tmp_path: Path) -> None:
+    directory = checkpoint_of(a_run("CartPole-v1"), 5, tmp_path)
+    shutil.copytree(directory, tmp_path / "copy")
+
+    assert sorted(path.name for path in directory.iterdir()) == sorted(FILES)
+    assert all(b"torch._utils" not in path.read_bytes() for path in directory.iterdir())
