@@ -19,7 +19,7 @@ const drawCurve = (() => {
   function columns(curve) {
     const evaluations = [curve.step, curve.mean, curve.low, curve.high];
     const episodes = [curve.episodeStep, curve.episodeReturn];
-    return uPlot.join([evaluations, episodes]);
+    return uPlot.join([[[0, curve.total]], evaluations, episodes]); // the axis spans the whole job
   }
 
   function ring(u) {
@@ -65,7 +65,7 @@ const drawCurve = (() => {
       width,
       height: HEIGHT,
       padding: [12, 16, 0, 0],
-      scales: { x: { time: false, range: (u, low, high) => [0, Math.max(data.total, high)] } },
+      scales: { x: { time: false } },
       cursor: { y: false, points: { size: 8 }, drag: { x: true, y: false } },
       series: [
         { label: "Step", value: (u, step) => (step == null ? "–" : step.toLocaleString("en")) },

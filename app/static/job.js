@@ -88,7 +88,7 @@
   });
 
   const tellSummary = throttled(SUMMARY_MS, () => {
-    document.querySelector(".curve .summary").textContent = document.querySelector(".curve").dataset.summary;
+    byId("summary").textContent = document.querySelector(".curve").dataset.summary;
   });
 
   let drawn = "";

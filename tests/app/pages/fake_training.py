@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from store.artifacts import StoredFolder
 from store.database import Database
 from store.jobs import submit_job
 from store.ownership import Claim, claim_next, finish, give_up_attempt, start_from
@@ -11,7 +12,6 @@ from store.results import (
     EvaluationResult,
     MetricRow,
     PolicyBundle,
-    StoredFolder,
     record_evaluation,
     record_progress,
     record_training_checkpoint,

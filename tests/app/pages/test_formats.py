@@ -80,7 +80,8 @@ def test_ordinals(position: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(21, "21 B"), (4_200, "4.2 kB"), (4_200_000, "4.2 MB"), (3 * 10**9, "3.0 GB")]
+    ("size", "text"),
+    [(21, "21 B"), (4_200, "4.2 kB"), (4_200_000, "4.2 MB"), (3 * 10**9, "3.0 GB")],
 )
 def test_sizes(size: int, text: str) -> None:
     assert formats.size(size) == text

@@ -36,7 +36,10 @@ BOX = {"type": "box", "shape": [2], "dtype": "float32", "low": [-1, -1], "high":
             [0, [0.5, 0.5]],
         ),
         (
-            {"type": "dict", "spaces": [["b", BOX], ["a", {"type": "discrete", "n": 2, "start": 0}]]},
+            {
+                "type": "dict",
+                "spaces": [["b", BOX], ["a", {"type": "discrete", "n": 2, "start": 0}]],
+            },
             [0.5, 0.5, 0, 1],
             {"b": [0.5, 0.5], "a": 1},
         ),
