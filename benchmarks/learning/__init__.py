@@ -1,0 +1,1 @@
+"""Learning runs through the service, as a user would make them."""
