@@ -20,7 +20,7 @@ from app.refusals import ActRefused, MalformedBody, NonFiniteNumber
 from app.serving.batching import Forwarded
 from app.serving.observation import read_observation, read_observations
 from app.serving.policies import LivePolicy, LoadedPolicies
-from mrq_core.spaces import Floats
+from mrq_core.spaces import Floats, describe
 
 PATH = "/policies/{reference}/act"
 FIELDS = frozenset({"observation", "observations", "mode", "seed"})
@@ -105,12 +105,12 @@ def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Exception:
 def _mode_and_seed(data: dict[str, Any]) -> tuple[str, int | None]:
     mode, seed = data.get("mode", "deterministic"), data.get("seed")
     if mode not in MODES:
-        text = f"mode={repr(mode)[:80]} must be one of {', '.join(MODES)}."
+        text = f"mode={describe(mode)} must be one of {', '.join(MODES)}."
         raise ActRefused("mode_unsupported", text, param="mode")
     if seed is None:
         return mode, None
     if type(seed) is not int or not 0 <= seed <= MAX_SEED:
-        text = f"seed={repr(seed)[:80]} must be an integer from 0 to {MAX_SEED}."
+        text = f"seed={describe(seed)} must be an integer from 0 to {MAX_SEED}."
         raise ActRefused("seed_invalid", text, param="seed")
     if mode != "sample":
         text = f"seed={seed} has no meaning with mode={mode!r}; allowed with mode='sample' only."

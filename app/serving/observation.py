@@ -1,7 +1,7 @@
 """An observation of a client as the network's input, or a refusal that says what is wrong."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,13 @@ def _code(error: SpaceError, value: Any) -> str:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if not isinstance(value, list):
-        yield value
-        return
-    for part in value:
-        yield from _leaves(part)
+    """Without recursion: a client may nest a thousand lists."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            rest.extend(part.values())
+        elif isinstance(part, list):
+            rest.extend(part)
+        else:
+            yield part

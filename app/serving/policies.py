@@ -12,7 +12,7 @@ from typing import Any
 from app.errors import DATABASE_UNAVAILABLE
 from app.refusals import PolicyBroken
 from app.serving.batching import MicroBatcher
-from app.serving.bundle import Actor, open_policy
+from app.serving import bundle
 from store.database import Database
 from store.errors import NotFound
 from store.policies import find_policy, load_servable
@@ -32,7 +32,7 @@ class LivePolicy:
     version: int
     checkpoint_id: str
     size_bytes: int
-    actor: Actor
+    actor: bundle.Actor
     batcher: MicroBatcher
 
 
@@ -125,7 +125,7 @@ class LoadedPolicies:
     def _open(self, policy_id: str) -> LivePolicy:
         with self._database.read() as session:
             servable = load_servable(session, find_policy(session, policy_id))
-        actor = open_policy(servable)
+        actor = bundle.open_policy(servable)
         return LivePolicy(
             id=servable.id,
             name=servable.name,

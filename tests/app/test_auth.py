@@ -131,9 +131,9 @@ def test_a_login_token_is_no_session(app: FastAPI, stranger: TestClient) -> None
 
 def test_links_and_sessions_end(stranger: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     now = TimestampSigner("x").get_timestamp()
-    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now - 15 * 60 - 1)
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: now - 15 * 60 - 1)
     link = login_link(BASE, KEY)
-    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now - SESSION_SECONDS - 1)
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: now - SESSION_SECONDS - 1)
     session = make_session(KEY)
     monkeypatch.undo()
     assert stranger.get(link).status_code == 401

@@ -69,9 +69,7 @@ def test_the_list_is_paged_newest_first(client: TestClient, database: Database) 
     assert (rest["has_more"], rest["next_cursor"]) == (False, None)
 
 
-def test_the_list_is_filtered(
-    client: TestClient, database: Database, settings: Settings
-) -> None:
+def test_the_list_is_filtered(client: TestClient, database: Database, settings: Settings) -> None:
     submit(database, name="a-job")
     claim(database, settings)
     submit(database, name="b-job", environment={"id": "CartPole-v1"}, labels={"team": "red"})

@@ -126,9 +126,7 @@ def test_environments_are_listed_with_the_schema_of_their_kwargs(client: TestCli
     assert (answer.status_code, answer.json()["code"]) == (404, "environment_not_found")
 
 
-def test_readiness_counts_jobs(
-    client: TestClient, database: Database, settings: Settings
-) -> None:
+def test_readiness_counts_jobs(client: TestClient, database: Database, settings: Settings) -> None:
     submit(database)
     assert client.get("/readyz").json() == {
         "status": "ok",

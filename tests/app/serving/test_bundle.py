@@ -1,0 +1,150 @@
+"""A policy acts here as it acted in training, or not at all."""
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.refusals import PolicyBroken
+from app.serving.bundle import Actor, open_policy
+from mrq_core.spaces import Space
+from store.policies import ServablePolicy
+from tests.app.bundles import CONTINUOUS, DISCRETE, GOLDEN, WEIGHTS, linear_bundle, linear_graph
+
+
+def servable(action_space: Space = CONTINUOUS, **changes: Any) -> ServablePolicy:
+    bundle = linear_bundle(action_space, **changes)
+    return ServablePolicy(
+        id="pol_1",
+        name="swing",
+        version=3,
+        checkpoint_id="ckpt_1",
+        sha256=hashlib.sha256(bundle.onnx).hexdigest(),
+        onnx=bundle.onnx,
+        manifest=bundle.manifest,
+    )
+
+
+def with_graph(graph: bytes) -> ServablePolicy:
+    return replace(servable(), onnx=graph, sha256=hashlib.sha256(graph).hexdigest())
+
+
+def with_golden(**changes: Any) -> ServablePolicy:
+    policy = servable()
+    golden = policy.manifest["golden"] | changes
+    return replace(policy, manifest=policy.manifest | {"golden": golden})
+
+
+def test_a_continuous_action_is_in_the_units_of_the_environment() -> None:
+    actor = open_policy(servable())
+    outputs = actor.forward(np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 9.0]], np.float32))
+    # tanh(0.5) of half-width 2; tanh(-1) of centre 5 and half-width 5. tanh(18) is 1: the bound.
+    expected = [[2 * np.tanh(0.5), 5 + 5 * np.tanh(-1.0)], [0.0, 10.0]]
+    np.testing.assert_allclose(actor.deterministic(outputs), expected, atol=1e-5)
+
+
+def test_a_discrete_action_is_the_largest_logit() -> None:
+    actor = open_policy(servable(DISCRETE))
+    outputs = actor.forward(np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], np.float32))
+    assert actor.deterministic(outputs).tolist() == [0, 1]
+
+
+def test_a_wrong_hash_is_refused() -> None:
+    with pytest.raises(PolicyBroken, match="sha256"):
+        open_policy(replace(servable(), sha256="0" * 64))
+
+
+def test_other_weights_are_refused() -> None:
+    with pytest.raises(PolicyBroken, match="outputs are off by"):
+        open_policy(with_graph(linear_graph(WEIGHTS + np.float32(1e-3), tanh=True)))
+
+
+def test_an_error_within_the_tolerance_passes() -> None:
+    open_policy(with_graph(linear_graph(WEIGHTS + np.float32(1e-6), tanh=True)))
+
+
+def test_weights_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(PolicyBroken, match="off by nan"):
+        open_policy(with_graph(linear_graph(WEIGHTS * np.float32(np.nan), tanh=True)))
+
+
+def test_other_actions_are_refused() -> None:
+    actions = np.array(servable().manifest["golden"]["actions"])
+    actions[1, 0] += 1e-3
+    with pytest.raises(PolicyBroken, match="actions are not the recorded"):
+        open_policy(with_golden(actions=actions.tolist()))
+
+
+def test_another_discrete_action_is_refused() -> None:
+    policy = servable(DISCRETE)
+    actions = [1 - action for action in policy.manifest["golden"]["actions"]]
+    golden = policy.manifest["golden"] | {"actions": actions}
+    with pytest.raises(PolicyBroken, match="actions are not the recorded"):
+        open_policy(replace(policy, manifest=policy.manifest | {"golden": golden}))
+
+
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (with_graph(b"not onnx"), "cannot run"),
+        (with_golden(observations=[], outputs=[], actions=[]), "cannot run|it gives"),
+        (servable(format_version=2), "its format is 2"),
+        (servable(observation_space={"type": "graph"}), "spaces cannot be read"),
+        (replace(servable(), manifest=servable().manifest | {"action_space": {}}), "spaces"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(policy: ServablePolicy, why: str) -> None:
+    with pytest.raises(PolicyBroken, match=why):
+        open_policy(policy)
+
+
+def test_one_alone_and_one_of_many_are_the_same_to_the_bit() -> None:
+    actor = open_policy(servable())
+    observations = np.random.default_rng(0).standard_normal((64, 3)).astype(np.float32)
+    together = actor.forward(observations)
+    for index, row in enumerate(observations):
+        assert actor.forward(row[np.newaxis]).tobytes() == together[index].tobytes()
+
+
+def draws(actor: Actor, observations: np.ndarray[Any, Any], seed: int | None) -> Any:
+    return actor.sample(actor.forward(observations), observations, seed)
+
+
+@pytest.mark.parametrize("space", [CONTINUOUS, DISCRETE])
+def test_a_seed_fixes_the_action_of_an_observation(space: Space) -> None:
+    actor = open_policy(servable(space))
+    observations = np.tile(GOLDEN[:1], (8, 1))
+    observations[3] += 0.25
+    batch = draws(actor, observations, 7)
+    for index, row in enumerate(observations):
+        np.testing.assert_array_equal(draws(actor, row[np.newaxis], 7)[0], batch[index])
+
+
+def test_another_seed_and_another_observation_draw_anew() -> None:
+    actor = open_policy(servable())
+    near = GOLDEN[:1] + np.float32(1e-6)
+    first = draws(actor, GOLDEN[:1], 7)
+    assert np.abs(draws(actor, GOLDEN[:1], 8) - first).max() > 1e-3
+    assert np.abs(draws(actor, near, 7) - first).max() > 1e-3
+    assert np.abs(draws(actor, GOLDEN[:1], None) - draws(actor, GOLDEN[:1], None)).max() > 1e-3
+
+
+def test_continuous_noise_has_the_stated_size_and_stays_within_bounds() -> None:
+    actor = open_policy(servable())
+    zeros = np.zeros((20_000, 3), np.float32)
+    sampled = draws(actor, zeros, None)
+    # Both outputs are 0: noise of 0.2 on half-widths 2 and 5 around 0 and 5.
+    np.testing.assert_allclose(sampled.std(axis=0), [0.4, 1.0], rtol=0.03)
+    np.testing.assert_allclose(sampled.mean(axis=0), [0.0, 5.0], atol=0.03)
+    at_bound = draws(actor, np.tile(np.array([[9, 0, 0]], np.float32), (1000, 1)), None)
+    assert at_bound[:, 0].max() == 2.0
+    assert at_bound[:, 1].min() == 0.0
+
+
+def test_discrete_actions_are_drawn_by_softmax() -> None:
+    actor = open_policy(servable(DISCRETE))
+    observation = np.tile(np.array([[0.8, 0.0, 0.0]], np.float32), (20_000, 1))
+    # Logits 0.4 and -0.8: the second has probability 1 / (1 + e^1.2).
+    assert draws(actor, observation, None).mean() == pytest.approx(1 / (1 + np.e**1.2), abs=0.015)
