@@ -11,8 +11,8 @@ from typing import Any
 
 from app.errors import DATABASE_UNAVAILABLE
 from app.refusals import PolicyBroken
-from app.serving.batching import MicroBatcher
 from app.serving import bundle
+from app.serving.batching import MicroBatcher
 from store.database import Database
 from store.errors import NotFound
 from store.policies import find_policy, load_servable
