@@ -1,1 +1,1 @@
-"""What server and worker agree on: settings, job spec, states, tables, queries, artifacts, doorbell."""
+"""What server and worker agree on: settings, spec, states, tables, queries, artifacts, doorbell."""

@@ -9,12 +9,24 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from store.results import StoredFolder
-
 FORMAT_VERSION = 1
-_SAFE = re.compile(r"^job_[0-9a-f]+/\d+-\d+$")
+_SAFE = re.compile(r"job_[0-9a-f]+/\d+-\d+")
+# A finished folder is EPOCH-STEP, one being written .tmp-EPOCH-RANDOM.
+_OURS = re.compile(r"(\.tmp-)?(?P<epoch>\d+)-\w+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFolder:
+    """A training checkpoint that is safely on disk and not yet known to anybody."""
+
+    folder: str  # relative to the artifact folder
+    size_bytes: int
+    sha256: str  # over the sorted (name, sha256) pairs of its files
+    files: dict[str, str]  # name -> sha256
+    format_version: int
 
 
 class CheckpointCorrupt(Exception):
@@ -34,17 +46,19 @@ class ArtifactFolder:
         """
         folder = f"{job_id}/{epoch}-{step}"
         final = self.root / folder
-        temporary = self.root / job_id / f".tmp-{uuid.uuid4().hex}"
+        temporary = self.root / job_id / f".tmp-{epoch}-{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
+        placed = temporary
         try:
             save(temporary)
             hashes = {path.name: _hash_and_sync(path) for path in sorted(temporary.iterdir())}
             size = sum(path.stat().st_size for path in temporary.iterdir())
             _sync_folder(temporary)
-            temporary.rename(final)
+            placed = temporary.rename(final)
             _sync_folder(final.parent)
+            _sync_folder(self.root)  # the job's first checkpoint has made its folder
         except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(placed, ignore_errors=True)
             raise
         return StoredFolder(
             folder=folder,
@@ -70,19 +84,21 @@ class ArtifactFolder:
         shutil.rmtree(self._inside(folder), ignore_errors=True)
 
     def sweep(self, job_id: str, *, named: set[str], epoch: int) -> None:
-        """Removes what earlier attempts left without a row. Later epochs' files are not ours."""
+        """Removes what earlier attempts left without a row.
+
+        Nothing of `epoch` or later: who sweeps may be a fenced attempt that was only slow.
+        """
         job_folder = self.root / job_id
         if not job_folder.is_dir():
             return
         for path in job_folder.iterdir():
-            orphan = path.name.startswith(".tmp-") or (
-                f"{job_id}/{path.name}" not in named and int(path.name.split("-")[0]) < epoch
-            )
-            if orphan:
+            ours = _OURS.fullmatch(path.name)
+            earlier = ours is not None and int(ours["epoch"]) < epoch
+            if earlier and f"{job_id}/{path.name}" not in named:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _inside(self, folder: str) -> Path:
-        assert _SAFE.match(folder), f"folder names are ours alone: {folder!r}"
+        assert _SAFE.fullmatch(folder), f"folder names are ours alone: {folder!r}"
         return self.root / folder
 
 

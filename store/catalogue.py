@@ -19,9 +19,9 @@ class Kwargs(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Weight = Annotated[float, Field(ge=-1000.0, le=1000.0, strict=False)]
-Scale = Annotated[float, Field(ge=0.0, le=10.0, strict=False)]
-Probability = Annotated[float, Field(ge=0.0, le=1.0, strict=False)]
+Weight = Annotated[float, Field(ge=-1000.0, le=1000.0)]
+Scale = Annotated[float, Field(ge=0.0, le=10.0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class CartPoleKwargs(Kwargs):
@@ -29,11 +29,11 @@ class CartPoleKwargs(Kwargs):
 
 
 class PendulumKwargs(Kwargs):
-    g: float = Field(default=10.0, ge=0.0, le=100.0, strict=False)
+    g: float = Field(default=10.0, ge=0.0, le=100.0)
 
 
 class MountainCarKwargs(Kwargs):
-    goal_velocity: float = Field(default=0.0, ge=0.0, le=0.07, strict=False)
+    goal_velocity: float = Field(default=0.0, ge=0.0, le=0.07)
 
 
 class FrozenLakeKwargs(Kwargs):
@@ -56,10 +56,10 @@ class CliffWalkingKwargs(Kwargs):
 
 
 class LunarLanderKwargs(Kwargs):
-    gravity: float = Field(default=-10.0, gt=-12.0, lt=0.0, strict=False)
+    gravity: float = Field(default=-10.0, gt=-12.0, lt=0.0)
     enable_wind: bool = False
-    wind_power: float = Field(default=15.0, ge=0.0, le=20.0, strict=False)
-    turbulence_power: float = Field(default=1.5, ge=0.0, le=2.0, strict=False)
+    wind_power: float = Field(default=15.0, ge=0.0, le=20.0)
+    turbulence_power: float = Field(default=1.5, ge=0.0, le=2.0)
 
 
 class RunnerKwargs(Kwargs):
@@ -84,7 +84,7 @@ class ReacherKwargs(Kwargs):
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentEntry:
-    """Sizes are of the flattened network input and output; a test builds each environment and compares.
+    """Sizes are of the network's flattened input and output.
 
     `max_episode_steps` is ours where the environment has no limit of its own.
     """

@@ -17,7 +17,7 @@ class now_ms(FunctionElement[int]):
 
 
 @compiles(now_ms, "sqlite")
-def _sqlite(element: now_ms, compiler: SQLCompiler, **kw: object) -> str:
+def _sqlite(_element: now_ms, _compiler: SQLCompiler, **_: object) -> str:
     # strftime('%f') is seconds with three decimals; SQLite before 3.42 has no unixepoch('subsec').
     return (
         "(CAST(strftime('%s','now') AS INTEGER) * 1000"
@@ -26,7 +26,7 @@ def _sqlite(element: now_ms, compiler: SQLCompiler, **kw: object) -> str:
 
 
 @compiles(now_ms, "postgresql")
-def _postgresql(element: now_ms, compiler: SQLCompiler, **kw: object) -> str:
+def _postgresql(_element: now_ms, _compiler: SQLCompiler, **_: object) -> str:
     # clock_timestamp, not now(): now() stands still inside a transaction.
     return "(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))"
 

@@ -1,4 +1,4 @@
-"""One engine for writing and one for reading, so that SQLite's locks are taken when they should be."""
+"""One engine for writing and one for reading, so that each takes the locks it needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +14,21 @@ class Database:
     `write()` is one transaction: committed at the end of the block, rolled back on an exception.
     On SQLite it begins with BEGIN IMMEDIATE: a deferred transaction that reads first loses the
     race against another writer at once, or silently loses an update.
+
+    `read()` sees one snapshot, however many queries it makes, and can change nothing.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
-            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(url, "BEGIN")
+            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", query_only=False)
+            self._reader = _sqlite_engine(url, "BEGIN", query_only=True)
         else:
-            self._writer = self._reader = _postgresql_engine(url)
+            self._writer = _postgresql_engine(url)
+            self._reader = self._writer.execution_options(  # the same pool
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
 
     @property
     def engine(self) -> Engine:
@@ -44,17 +49,18 @@ class Database:
         self._reader.dispose()
 
 
-def _sqlite_engine(url: str, begin: str) -> Engine:
+def _sqlite_engine(url: str, begin: str, *, query_only: bool) -> Engine:
     engine = create_engine(url, connect_args={"check_same_thread": False})
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, record: object) -> None:
+    def _configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
         cursor.execute("PRAGMA busy_timeout=10000")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # a committed row survives power loss
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA query_only={query_only:d}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -65,11 +71,17 @@ def _sqlite_engine(url: str, begin: str) -> Engine:
 
 
 def _postgresql_engine(url: str) -> Engine:
-    # READ COMMITTED suffices: every write is guarded by its WHERE clause.
+    # READ COMMITTED suffices for writing: every write is guarded by its WHERE clause. The timeouts
+    # of the server cannot help where the network is gone; the last ones end a wait for it.
     options = (
         "-c statement_timeout=5000 -c lock_timeout=2000 "
         "-c idle_in_transaction_session_timeout=10000"
     )
-    return create_engine(
-        url, pool_pre_ping=True, connect_args={"options": options, "connect_timeout": 5}
-    )
+    network = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    }
+    return create_engine(url, pool_pre_ping=True, connect_args={"options": options, **network})

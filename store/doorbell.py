@@ -6,7 +6,7 @@ A lost, doubled or late message changes nothing but time, because the job's row 
 from typing import Any, Protocol
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import ChannelError, OperationalError
 from redis.exceptions import RedisError
 
@@ -43,7 +43,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_acks_late": False,
         "task_reject_on_worker_lost": False,  # a poison job is handled by the attempt counter
         "task_default_queue": QUEUE,
-        "task_queues": [Queue(QUEUE)],
+        "task_queues": [Queue(QUEUE)],  # type: ignore[no-untyped-call]
         "task_create_missing_queues": False,
         "task_publish_retry": False,  # the reconciler retries, and knows for how long
         # Spawn: a fork after CUDA or threads is a broken process.
@@ -64,7 +64,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "broker_connection_timeout": 4,
         "broker_transport_options": {
             "visibility_timeout": 3600,
-            # Default 10 x 10: unacknowledged messages came back after 95 s in spite of a 5 s timeout.
+            # Default 10 x 10: unacknowledged messages came back after 95 s, not the 5 s asked for.
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,
             # Default None: a frozen broker blocked a publish for more than 25 s.

@@ -1,4 +1,4 @@
-"""What can go wrong, in the service's own words. HTTP status codes are decided once, in `app.errors`.
+"""What can go wrong, in the service's own words. `app.errors` alone decides on HTTP status codes.
 
 DomainError
 ├── InvalidInput          a value the user can change: names the field, the value, what is allowed

@@ -15,7 +15,7 @@ from store.tables import Event
 def append_event(
     session: Session, job_number: int, type: str, data: dict[str, Any], *, attempt: int = 0
 ) -> None:
-    """Call it after an UPDATE of the job's row in the same transaction: that lock keeps `seq` dense."""
+    """Call it with the job's row locked by this transaction: that keeps `seq` dense."""
     next_seq = select(func.coalesce(func.max(Event.seq), 0) + 1).where(
         Event.job_number == job_number
     )

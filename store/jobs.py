@@ -1,8 +1,7 @@
 """Jobs as users see them: submit, find, list, ask to cancel."""
 
-import base64
-import binascii
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,11 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
+from store.cursor import decode_number, encode_cursor
 from store.database import Database
 from store.errors import IdempotencyKeyReused, InvalidInput, NotFound, TransitionRefused
 from store.events import append_event
-from store.ids import new_id
-from store.spec import JobSpec
+from store.ids import new_id, require_storable
+from store.spec import LABEL_KEY, JobSpec
 from store.states import TERMINAL, JobStatus, Reason
 from store.tables import Attempt, IdempotencyRecord, Job
 
@@ -95,6 +95,7 @@ def _insert_job(session: Session, spec: JobSpec, idempotency_key: str | None, di
 
 
 def get_job(session: Session, job_id: str) -> Job:
+    require_storable("job", job_id)
     job = session.scalars(select(Job).where(Job.id == job_id)).one_or_none()
     if job is None:
         raise NotFound("job", job_id)
@@ -115,7 +116,7 @@ def list_jobs(
     """Newest first. Returns the page and the cursor of the next one, None at the end."""
     query = _matching(select(Job), where).order_by(Job.number.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(Job.number < decode_cursor(cursor))
+        query = query.where(Job.number < decode_number(cursor))
     rows = session.scalars(query).all()
     page = rows[:limit]
     return page, encode_cursor(page[-1].number) if len(rows) > limit else None
@@ -123,10 +124,11 @@ def list_jobs(
 
 def count_jobs_by_status(session: Session) -> dict[str, int]:
     rows = session.execute(select(Job.status, func.count()).group_by(Job.status))
-    return {status: count for status, count in rows}
+    return dict(rows.all())
 
 
-def _matching(query: Select[tuple[Job]], where: JobFilter) -> Select[tuple[Job]]:
+def _matching(query: Select[Job], where: JobFilter) -> Select[Job]:
+    _refuse_unsearchable(where)
     if where.status is not None:
         query = query.where(Job.status == where.status)
     if where.environment is not None:
@@ -138,21 +140,20 @@ def _matching(query: Select[tuple[Job]], where: JobFilter) -> Select[tuple[Job]]
     return query
 
 
-def encode_cursor(number: int) -> str:
-    return base64.urlsafe_b64encode(b"n%d" % number).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> int:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        if not text.startswith("n"):
-            raise ValueError(text)
-        return int(text[1:19])
-    except (ValueError, binascii.Error):
-        raise InvalidInput(
-            f"after={cursor[:40]!r} is no cursor of this service; use `next_cursor` as it came.",
-            param="after",
-        ) from None
+def _refuse_unsearchable(where: JobFilter) -> None:
+    """Texts that no job can have, and that a database would stumble over."""
+    texts = {"status": where.status, "environment": where.environment, "q": where.name_contains}
+    texts |= {f"label.{key}": value for key, value in where.labels.items()}
+    for param, value in texts.items():
+        if value is not None and "\x00" in value:
+            raise InvalidInput(f"{param}={value[:80]!r} must not contain NUL.", param=param)
+    for key in where.labels:
+        if not re.fullmatch(LABEL_KEY, key):
+            raise InvalidInput(
+                f"label.{key[:80]!r} is no name of a label: it begins with a letter or a digit; "
+                "letters, digits and . _ / - follow.",
+                param="label",
+            )
 
 
 def queue_position(session: Session, job: Job) -> int | None:
@@ -172,6 +173,7 @@ def cancel_job(database: Database, job_id: str) -> Job:
 
     Raises `TransitionRefused` for a job that has ended or is already being cancelled.
     """
+    require_storable("job", job_id)
     with database.write() as session:
         job = session.scalars(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
         if job is None:
@@ -184,7 +186,7 @@ def cancel_job(database: Database, job_id: str) -> Job:
                 status=job.status,
             )
         job.cancel_requested = True
-        if job.status == JobStatus.QUEUED:
+        if job.status != JobStatus.RUNNING:  # nobody owns it
             job.status, job.reason = JobStatus.CANCELLED, Reason.CANCELLED_BY_USER
             session.execute(
                 update(Job).where(Job.number == job.number).values(finished_at=now_ms())

@@ -8,7 +8,7 @@ database's clock only. Protocol and measurements: docs/decisions/ownership.md.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
@@ -58,28 +58,12 @@ def update_owned(session: Session, claim: Claim, **values: Any) -> Job:
 def claim_next(database: Database, settings: Settings, worker: str, host: str) -> Claim | None:
     """Takes the queued job that comes first by priority, then by order of submission."""
     with database.write() as session:
-        candidate = (
-            select(Job.number)
-            .where(Job.status == JobStatus.QUEUED, Job.not_before <= now_ms())
-            .order_by(Job.priority.desc(), Job.number)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        job = session.scalars(
-            update(Job)
-            .where(Job.number == candidate.scalar_subquery(), Job.status == JobStatus.QUEUED)
-            .values(
-                status=JobStatus.RUNNING,
-                reason=None,
-                message=None,
-                epoch=Job.epoch + 1,
-                lease_until=now_ms() + _ms(settings.lease_seconds),
-                worker=worker,
-                attempts_since_progress=Job.attempts_since_progress + 1,
-                started_at=func.coalesce(Job.started_at, now_ms()),
-            )
-            .returning(Job)
-        ).one_or_none()
+        job = _take_first(session, settings, worker, skip_locked=True)
+        if job is None:
+            # The only job left may be locked for a moment by one who does not claim it, such as
+            # `mark_rung`. Its bell is being answered here: without a second look it would wait
+            # for the next one.
+            job = _take_first(session, settings, worker, skip_locked=False)
         if job is None:
             return None
         session.add(
@@ -98,8 +82,39 @@ def claim_next(database: Database, settings: Settings, worker: str, host: str) -
         return Claim(job_number=job.number, job_id=job.id, epoch=job.epoch, spec=job.spec)
 
 
+def _take_first(
+    session: Session, settings: Settings, worker: str, *, skip_locked: bool
+) -> Job | None:
+    candidate = (
+        select(Job.number)
+        .where(Job.status == JobStatus.QUEUED, Job.not_before <= now_ms())
+        .order_by(Job.priority.desc(), Job.number)
+        .limit(1)
+        .with_for_update(skip_locked=skip_locked)
+    )
+    return session.scalars(
+        update(Job)
+        .where(Job.number == candidate.scalar_subquery(), Job.status == JobStatus.QUEUED)
+        .values(
+            status=JobStatus.RUNNING,
+            reason=None,
+            message=None,
+            epoch=Job.epoch + 1,
+            lease_until=now_ms() + _ms(settings.lease_seconds),
+            worker=worker,
+            attempts_since_progress=Job.attempts_since_progress + 1,
+            started_at=func.coalesce(Job.started_at, now_ms()),
+        )
+        .returning(Job)
+    ).one_or_none()
+
+
 def start_from(database: Database, claim: Claim, checkpoint: Checkpoint | None) -> None:
-    """Says where this attempt starts. What earlier attempts wrote beyond it is superseded."""
+    """Says where this attempt starts. What earlier attempts wrote beyond it is superseded.
+
+    Training checkpoints beyond it go: they belong to a branch that is given up, and must not
+    count among those kept. Their folders are swept by who owns the artifact folder.
+    """
     step = 0 if checkpoint is None else checkpoint.step
     identity = None if checkpoint is None else checkpoint.id
     with database.write() as session:
@@ -111,6 +126,7 @@ def start_from(database: Database, claim: Claim, checkpoint: Checkpoint | None) 
             .where(Attempt.job_number == claim.job_number, Attempt.number == claim.epoch)
             .values(start_step=step, resumed_from=identity)
         )
+        session.execute(delete(Checkpoint).where(_training_of(claim), Checkpoint.step > step))
         data = {"attempt": claim.epoch, "start_step": step, "resumed_from": identity}
         append_event(session, claim.job_number, "attempt", data, attempt=claim.epoch)
 
@@ -119,12 +135,16 @@ def resumable_checkpoints(session: Session, claim: Claim) -> list[Checkpoint]:
     """Newest first; the caller falls back to the next one when a hash does not match."""
     query = (
         select(Checkpoint)
-        .where(
-            Checkpoint.job_number == claim.job_number, Checkpoint.kind == CheckpointKind.TRAINING
-        )
-        .order_by(Checkpoint.step.desc(), Checkpoint.attempt.desc())
+        .where(_training_of(claim))
+        .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
     )
     return list(session.scalars(query))
+
+
+def _training_of(claim: Claim) -> ColumnElement[bool]:
+    return (Checkpoint.job_number == claim.job_number) & (
+        Checkpoint.kind == CheckpointKind.TRAINING
+    )
 
 
 def renew(database: Database, settings: Settings, claim: Claim) -> bool:
@@ -167,6 +187,7 @@ def finish_in(
     exit_code: int | None = None,
     weights_sha256: str | None = None,
 ) -> None:
+    message = _storable(message)
     job = update_owned(
         session,
         claim,
@@ -182,7 +203,10 @@ def finish_in(
 
 
 def release(database: Database, claim: Claim) -> None:
-    """Hands the job back on shutdown: next in line again, and this attempt is not charged."""
+    """Hands the job back on shutdown: next in line again, and this attempt is not charged.
+
+    A job that is being cancelled ends here: nobody needs to claim it once more for that.
+    """
     with database.write() as session:
         job = update_owned(
             session,
@@ -192,10 +216,17 @@ def release(database: Database, claim: Claim) -> None:
             lease_until=0,
             dispatched_at=0,
             not_before=0,
-            attempts_since_progress=Job.attempts_since_progress - 1,
+            # A checkpoint of this attempt has set it to 0 already.
+            attempts_since_progress=case(
+                (Job.attempts_since_progress > 0, Job.attempts_since_progress - 1), else_=0
+            ),
         )
         _close_attempt(session, job, AttemptStatus.RELEASED, Reason.DRAINED, None, None)
         data = {"status": JobStatus.QUEUED, "reason": Reason.DRAINED}
+        if job.cancel_requested:
+            data = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}
+            still_queued = (Job.number == job.number) & (Job.status == JobStatus.QUEUED)
+            session.execute(update(Job).where(still_queued).values(finished_at=now_ms(), **data))
         append_event(session, job.number, "status", data, attempt=claim.epoch)
 
 
@@ -237,6 +268,7 @@ def _requeue_or_fail(
     exit_code: int | None,
 ) -> None:
     """The epoch is not raised here: leaving `running` already fences the old owner."""
+    message = _storable(message)
     values: dict[str, Any]
     if job.cancel_requested:
         values = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}
@@ -247,15 +279,11 @@ def _requeue_or_fail(
         ).strip()
         values = {"status": JobStatus.FAILED, "reason": Reason.CRASH_LOOP}
     else:
-        delay = min(
-            MAX_BACKOFF_SECONDS,
-            settings.backoff_seconds * 2 ** (job.attempts_since_progress - 1),
-        )
         values = {
             "status": JobStatus.QUEUED,
             "reason": reason,
             "dispatched_at": 0,
-            "not_before": now_ms() + _ms(delay),
+            "not_before": now_ms() + _ms(_backoff(settings, job.attempts_since_progress)),
         }
     ended = values["status"] != JobStatus.QUEUED
     session.execute(
@@ -278,6 +306,18 @@ def _requeue_or_fail(
         "exit_code": exit_code,
     }
     append_event(session, job.number, "status", data, attempt=job.epoch)
+
+
+def _backoff(settings: Settings, failures: int) -> float:
+    """`failures` is 0 for an attempt that died after it had made progress."""
+    doublings = min(max(0, failures - 1), 30)
+    return min(MAX_BACKOFF_SECONDS, settings.backoff_seconds * 2.0**doublings)
+
+
+def _storable(message: str | None) -> str | None:
+    """The end of a log may hold anything, and PostgreSQL takes no NUL in a text: without this
+    the verdict could never be written."""
+    return message and message.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _close_attempt(

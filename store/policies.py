@@ -8,11 +8,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, undefer
 
 from store.clock import now_ms
+from store.cursor import decode_cursor, encode_cursor
 from store.database import Database
 from store.errors import InvalidInput, NotFound
 from store.events import append_event
-from store.ids import new_id
-from store.jobs import decode_cursor, encode_cursor
+from store.ids import new_id, require_storable
 from store.ownership import Claim, finish_in, update_owned
 from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Checkpoint, Job, Policy
@@ -33,9 +33,12 @@ class ServablePolicy:
 
 def promote_checkpoint(database: Database, checkpoint_id: str, name: str | None) -> Policy:
     """Makes a policy checkpoint servable as the next version of `name` (default: its job's)."""
+    require_storable("checkpoint", checkpoint_id)
     with database.write() as session:
+        job = _lock_job_of(session, checkpoint_id)
+        # Only now: a job that trains removes old checkpoints, under this lock.
         checkpoint = session.get(Checkpoint, checkpoint_id)
-        if checkpoint is None:
+        if job is None or checkpoint is None:
             raise NotFound("checkpoint", checkpoint_id)
         if checkpoint.kind != CheckpointKind.POLICY:
             raise InvalidInput(
@@ -43,10 +46,13 @@ def promote_checkpoint(database: Database, checkpoint_id: str, name: str | None)
                 "checkpoint (kind=policy) can be served.",
                 param="checkpoint_id",
             )
-        job = session.scalars(
-            select(Job).where(Job.number == checkpoint.job_number).with_for_update()
-        ).one()
         return _promote(session, job, checkpoint_id, name or job.name)
+
+
+def _lock_job_of(session: Session, checkpoint_id: str) -> Job | None:
+    owner = select(Checkpoint.job_number).where(Checkpoint.id == checkpoint_id)
+    query = select(Job).where(Job.number == owner.scalar_subquery()).with_for_update()
+    return session.scalars(query).one_or_none()
 
 
 def succeed(database: Database, claim: Claim, *, weights_sha256: str | None) -> None:
@@ -93,6 +99,7 @@ def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Polic
 
 def find_policy(session: Session, reference: str) -> Policy:
     """`pol_...`, `name` (its newest version) or `name:3`."""
+    require_storable("policy", reference)
     query = select(Policy)
     name, _, version = reference.partition(":")
     if reference.startswith("pol_"):
@@ -128,14 +135,15 @@ def load_servable(session: Session, policy: Policy) -> ServablePolicy:
 def list_policies(
     session: Session, *, job_number: int | None = None, limit: int = 20, cursor: str | None = None
 ) -> tuple[Sequence[Policy], str | None]:
-    """Newest first; ids sort by creation, so the cursor is a row count of the newer ones."""
+    """Newest first: ids sort by creation. Returns the page and the cursor of the next one."""
     query = select(Policy).order_by(Policy.id.desc())
     if job_number is not None:
         query = query.where(Policy.job_number == job_number)
-    skipped = 0 if cursor is None else decode_cursor(cursor)
-    rows = session.scalars(query.offset(skipped).limit(limit + 1)).all()
-    more = len(rows) > limit
-    return rows[:limit], encode_cursor(skipped + limit) if more else None
+    if cursor is not None:
+        query = query.where(Policy.id < decode_cursor(cursor))
+    rows = session.scalars(query.limit(limit + 1)).all()
+    page = rows[:limit]
+    return page, encode_cursor(page[-1].id) if len(rows) > limit else None
 
 
 def list_checkpoints(

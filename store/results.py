@@ -10,17 +10,17 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from store.artifacts import StoredFolder
 from store.clock import now_ms
 from store.database import Database
 from store.events import append_event
 from store.ids import new_id
 from store.ownership import Claim, update_owned
-from store.series import effective_evaluations
+from store.series import attempt_ceilings
 from store.states import CheckpointKind
-from store.tables import Checkpoint, Evaluation, Job, MetricKey, MetricPoint, Policy
+from store.tables import Attempt, Checkpoint, Evaluation, MetricKey, MetricPoint, Policy
 
 POLICY_FORMAT_VERSION = 1
-MAX_METRIC_KEYS = 200  # a key per episode would make the table useless
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +46,6 @@ class PolicyBundle:
     manifest: dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredFolder:
-    """A training checkpoint that is safely on disk and not yet known to anybody."""
-
-    folder: str  # relative to the artifact folder
-    size_bytes: int
-    sha256: str  # over the sorted (name, sha256) pairs of its files
-    files: dict[str, str]  # name -> sha256
-    format_version: int
-
-
 def record_progress(
     database: Database,
     claim: Claim,
@@ -65,15 +54,18 @@ def record_progress(
     steps_per_second: float | None,
     rows: Sequence[MetricRow],
 ) -> bool:
-    """Returns whether the user has asked to cancel. Repeating it after a doubtful commit is safe."""
+    """Returns whether the user has asked to cancel. Repeating it after a lost answer is safe."""
     with database.write() as session:
         values: dict[str, Any] = {"step": step, "progress_at": now_ms()}
         if steps_per_second is not None:
             values["steps_per_second"] = steps_per_second
-        if rows:
-            latest = {k: v for k, v in rows[-1].values.items() if math.isfinite(v)}
-            values["latest_metrics"] = {"step": rows[-1].step, **latest}
         job = update_owned(session, claim, **values)
+        if rows:
+            # A row names only the metrics that have data, so the others keep their last value.
+            latest = {**job.latest_metrics, "step": rows[-1].step}
+            for row in rows:
+                latest |= {k: v for k, v in row.values.items() if math.isfinite(v)}
+            job.latest_metrics = latest
         _insert_points(session, claim, rows)
         return job.cancel_requested
 
@@ -110,7 +102,7 @@ def _flag(value: float) -> int:
 
 def _key_ids(session: Session, names: set[str]) -> dict[str, int]:
     query = select(MetricKey.name, MetricKey.id).where(MetricKey.name.in_(names))
-    known = {name: number for name, number in session.execute(query)}
+    known = dict(session.execute(query).all())
     missing = sorted(names - known.keys())
     if not missing:
         return known
@@ -118,7 +110,7 @@ def _key_ids(session: Session, names: set[str]) -> dict[str, int]:
         _dialect(session).insert(MetricKey).on_conflict_do_nothing(),
         [{"name": name} for name in missing],
     )
-    return {name: number for name, number in session.execute(query)}
+    return dict(session.execute(query).all())
 
 
 def record_evaluation(
@@ -130,7 +122,7 @@ def record_evaluation(
     """
     mean = math.fsum(result.returns) / len(result.returns)
     with database.write() as session:
-        job = update_owned(session, claim, step=result.step)
+        update_owned(session, claim, step=result.step)
         checkpoint = _insert_policy_checkpoint(session, claim, result.step, bundle)
         session.add(
             Evaluation(
@@ -148,7 +140,7 @@ def record_evaluation(
             )
         )
         session.flush()
-        best = _refresh_best(session, claim, job)
+        best = _refresh_best(session, claim)
         _prune_policies(session, claim, keep, best)
         data = {
             "step": result.step,
@@ -183,21 +175,26 @@ def _insert_policy_checkpoint(
     return identity
 
 
-def _refresh_best(session: Session, claim: Claim, job: Job) -> str | None:
-    """Highest mean return; of equals the later one, which has seen more."""
-    with_bytes = [e for e in effective_evaluations(session, job) if e.checkpoint_id is not None]
-    best = max(with_bytes, key=lambda e: (e.return_mean, e.step), default=None)
-    identity = None if best is None else best.checkpoint_id
-    update_owned(
-        session,
-        claim,
-        best_checkpoint_id=identity,
-        best_return=None if best is None else best.return_mean,
+def _refresh_best(session: Session, claim: Claim) -> str:
+    """Highest mean return; of equals the later one, which has seen more.
+
+    Only those whose bytes are still there: few, however many evaluations the job has.
+    """
+    ceilings = attempt_ceilings(session, claim.job_number)
+    query = select(
+        Evaluation.return_mean, Evaluation.step, Evaluation.attempt, Evaluation.checkpoint_id
+    ).where(Evaluation.job_number == claim.job_number, Evaluation.checkpoint_id.is_not(None))
+    mean, _, identity = max(
+        (mean, step, identity)
+        for mean, step, attempt, identity in session.execute(query)
+        if step <= ceilings[attempt]
     )
+    update_owned(session, claim, best_checkpoint_id=identity, best_return=mean)
+    assert identity is not None
     return identity
 
 
-def _prune_policies(session: Session, claim: Claim, keep: int, best: str | None) -> None:
+def _prune_policies(session: Session, claim: Claim, keep: int, best: str) -> None:
     mine = (Checkpoint.job_number == claim.job_number) & (Checkpoint.kind == CheckpointKind.POLICY)
     latest = session.scalars(
         select(Checkpoint.id)
@@ -205,8 +202,8 @@ def _prune_policies(session: Session, claim: Claim, keep: int, best: str | None)
         .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
         .limit(keep)
     ).all()
-    kept = {*latest, best} - {None}
-    promoted = select(Policy.checkpoint_id)
+    kept = {*latest, best}
+    promoted = select(Policy.checkpoint_id).where(Policy.job_number == claim.job_number)
     session.execute(
         delete(Checkpoint)
         .where(mine, Checkpoint.id.not_in(kept), Checkpoint.id.not_in(promoted))
@@ -219,11 +216,14 @@ def record_training_checkpoint(
 ) -> list[str]:
     """Makes a stored folder the job's checkpoint. Returns the folders that nothing names any more.
 
-    Two at least are kept, so that a corrupt one has another behind it.
+    Two at least are kept, so that a corrupt one has another behind it. One at the very step
+    where the attempt started is no progress: a job that always dies next must not run for ever.
     """
     identity = new_id("ckpt")
     with database.write() as session:
-        update_owned(session, claim, resume_checkpoint_id=identity, attempts_since_progress=0)
+        job = update_owned(session, claim, resume_checkpoint_id=identity)
+        if step > session.get_one(Attempt, (claim.job_number, claim.epoch)).start_step:
+            job.attempts_since_progress = 0
         session.execute(
             insert(Checkpoint).values(
                 id=identity,

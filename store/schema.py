@@ -14,12 +14,14 @@ from store.errors import SchemaTooNew, SetupError
 
 def _config(database: Database) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    folder = str(Path(migrations.__file__).parent)
+    config.set_main_option("script_location", folder.replace("%", "%%"))  # ConfigParser's escape
     config.attributes["engine"] = database.engine
     return config
 
 
 def migrate(database: Database) -> None:
+    """All of it or nothing. Processes that do this at once wait for each other."""
     refuse_newer_schema(database)
     command.upgrade(_config(database), "head")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from store.tables import Attempt, Evaluation, Job, MetricKey, MetricPoint
@@ -27,8 +27,11 @@ def attempt_ceilings(session: Session, job_number: int) -> dict[int, float]:
     lowest_later_start = float("inf")
     for number, start_step, resumed_from in session.execute(query):
         ceilings[number] = lowest_later_start
-        # A fresh start supersedes everything, what was measured at step 0 included.
-        first_own = start_step if resumed_from is not None else -1
+        # A fresh start supersedes everything, what was measured at step 0 included. An attempt
+        # that has been claimed and not yet started stands where the last one ended: it
+        # supersedes nothing, also when it died before it started.
+        fresh = resumed_from is None and start_step == 0
+        first_own = -1 if fresh else start_step
         lowest_later_start = min(lowest_later_start, first_own)
     return ceilings
 
@@ -51,22 +54,24 @@ class Series:
 
 
 def metric_names(session: Session, job: Job) -> list[str]:
-    used = select(MetricPoint.key_id).where(MetricPoint.job_number == job.number).distinct()
-    query = select(MetricKey.name).where(MetricKey.id.in_(used)).order_by(MetricKey.name)
+    # EXISTS is one look into the index for each key; DISTINCT would read every point of the job.
+    used = exists().where(MetricPoint.job_number == job.number, MetricPoint.key_id == MetricKey.id)
+    query = select(MetricKey.name).where(used).order_by(MetricKey.name)
     return list(session.scalars(query))
 
 
 def read_series(
     session: Session, job: Job, key: str, *, after_step: int = -1, max_points: int = 500
 ) -> Series:
-    """Thinned to `max_points` by keeping each bucket's lowest and highest, so that spikes stay."""
+    """Thinned to `max_points` (2 at least) by keeping each bucket's lowest and highest finite
+    value, so that spikes stay, and its first non-finite one."""
     ceilings = attempt_ceilings(session, job.number)
     query = (
         select(MetricPoint.step, MetricPoint.attempt, MetricPoint.value, MetricPoint.flag)
         .join(MetricKey, MetricKey.id == MetricPoint.key_id)
         .where(
             MetricPoint.job_number == job.number,
-            MetricKey.name == key,
+            MetricKey.name == key.replace("\x00", ""),  # which PostgreSQL cannot look for
             MetricPoint.step > after_step,
         )
         .order_by(MetricPoint.step, MetricPoint.attempt)
@@ -85,13 +90,13 @@ def thin(
     if len(points) <= max_points:
         return points
     values = np.array([v if isinstance(v, float | int) else np.nan for _, v in points])
-    buckets = np.array_split(np.arange(len(points)), max(1, max_points // 2 - 1))
+    finite = np.isfinite(values)
     kept = {0, len(points) - 1}
-    for bucket in buckets:
-        finite = bucket[np.isfinite(values[bucket])]
-        if finite.size == 0:
-            kept.add(int(bucket[0]))  # a stretch of NaN must stay visible
-            continue
-        kept.add(int(finite[values[finite].argmin()]))
-        kept.add(int(finite[values[finite].argmax()]))
+    bucket_count = (max_points - len(kept)) // (2 if finite.all() else 3)
+    for bucket in np.array_split(np.arange(len(points)), bucket_count) if bucket_count else []:
+        inside, outside = bucket[finite[bucket]], bucket[~finite[bucket]]
+        if inside.size:
+            kept |= {int(inside[values[inside].argmin()]), int(inside[values[inside].argmax()])}
+        if outside.size:
+            kept.add(int(outside[0]))
     return [points[index] for index in sorted(kept)]

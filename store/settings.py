@@ -12,33 +12,45 @@ def _half_of_physical_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
+DATABASE_URLS = ("sqlite:///", "postgresql+psycopg://", "postgresql://")
+# A lease must fit a 64-bit number of milliseconds, and a person's patience.
+LONGEST = 86_400.0
+
+
 class Settings(BaseSettings):
     """Documented one by one in docs/reference/settings.md; a test holds the two together."""
 
-    model_config = SettingsConfigDict(env_prefix="MRQ_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="MRQ_",
+        extra="ignore",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # an error in one must not print the passwords in others
+    )
 
     data_dir: Path = Path("mrq-data")
     # Empty: a SQLite file in the data folder. Else postgresql+psycopg://...
-    database_url: str = ""
+    database_url: str = Field(default="", repr=False)
     # Empty only where nothing rings (the server). redis://... or redis+socket://...
     broker_url: SecretStr = SecretStr("")
     # Empty: a key is made on first start and kept in DATA_DIR/api-key, mode 0600.
     api_key: SecretStr = SecretStr("")
     # Training checkpoints. Empty: DATA_DIR/artifacts.
     artifact_dir: Path = Path()
-    device: str = "cpu"  # cpu | cuda | cuda:N, used by the trainer
+    # The trainer's: cpu, cuda or cuda:N.
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda|cuda:\d{1,3})$")
     trainer_threads: int = Field(default=1, ge=1, le=256)  # one thread keeps runs bit-exact
 
     # Ownership (seconds). Worst case from a kill to re-queued: lease + reap.
-    lease_seconds: float = Field(default=60.0, gt=0)
-    heartbeat_seconds: float = Field(default=10.0, gt=0)
-    reap_seconds: float = Field(default=5.0, gt=0)
-    ring_seconds: float = Field(default=0.5, gt=0)  # how often new jobs are looked for
-    ring_again_seconds: float = Field(default=30.0, gt=0)
-    backoff_seconds: float = Field(default=5.0, ge=0)  # doubled for each attempt, at most 300
+    lease_seconds: float = Field(default=60.0, gt=0, le=LONGEST)
+    heartbeat_seconds: float = Field(default=10.0, gt=0, le=LONGEST)
+    reap_seconds: float = Field(default=5.0, gt=0, le=LONGEST)
+    ring_seconds: float = Field(default=0.5, gt=0, le=LONGEST)  # how often new jobs are looked for
+    ring_again_seconds: float = Field(default=30.0, gt=0, le=LONGEST)
+    # Doubled for each attempt, at most 300.
+    backoff_seconds: float = Field(default=5.0, ge=0, le=LONGEST)
     max_attempts_without_progress: int = Field(default=3, ge=1)
     # A trainer that says nothing for this long hangs in its environment.
-    no_progress_seconds: float = Field(default=300.0, gt=0)
+    no_progress_seconds: float = Field(default=300.0, gt=0, le=LONGEST)
 
     # Limits of one job and one request.
     job_memory_bytes: int = Field(default_factory=_half_of_physical_memory, gt=0)
@@ -50,8 +62,14 @@ class Settings(BaseSettings):
         self.data_dir = self.data_dir.expanduser().absolute()
         if not self.database_url:
             self.database_url = f"sqlite:///{self.data_dir / 'mrq.db'}"
+        if not self.database_url.startswith(DATABASE_URLS):
+            kind = self.database_url.split(":", 1)[0]
+            raise ValueError(
+                f"database_url begins with {kind!r}; allowed: {', '.join(DATABASE_URLS)}"
+            )
         if self.artifact_dir == Path():
             self.artifact_dir = self.data_dir / "artifacts"
+        self.artifact_dir = self.artifact_dir.expanduser().absolute()
         if self.heartbeat_seconds * 3 > self.lease_seconds:
             raise ValueError(
                 f"heartbeat_seconds={self.heartbeat_seconds} must be at most a third of "

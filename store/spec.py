@@ -5,7 +5,8 @@ the request body. The hyperparameters are the algorithm's own dataclass, validat
 """
 
 import hashlib
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -26,10 +27,10 @@ from store.catalogue import CATALOGUE, EnvironmentEntry
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 ]
-LabelKey = Annotated[
-    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
-]
-LabelValue = Annotated[str, StringConstraints(max_length=256)]
+LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
+LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=LABEL_KEY)]
+# No control characters: they deceive whoever reads a list, and PostgreSQL stores no NUL.
+LabelValue = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Steps = Annotated[int, Field(ge=1, le=100_000_000)]
 
 # More evaluations or checkpoints than this would cost more than the training they look at.
@@ -39,6 +40,10 @@ MAX_MARKS = 2_000
 def refused(path: str, message: str) -> PydanticCustomError:
     """For checks between fields: `path` names the one to change, relative to the failing part."""
     return PydanticCustomError("refused", "{message}", {"path": path, "message": message})
+
+
+def shown(value: object) -> str:
+    return repr(value)[:80]
 
 
 class Part(BaseModel):
@@ -66,10 +71,8 @@ class EnvironmentSpec(Part):
             first = error.errors()[0]
             path = ".".join(["kwargs", *map(str, first["loc"])])
             allowed = ", ".join(self.entry.kwargs.model_fields) or "none"
-            value = repr(first["input"])[:80]
-            raise refused(
-                path, f"{path}={value}: {first['msg']}; kwargs of {self.id}: {allowed}"
-            ) from None
+            value = f"{path}={shown(first['input'])}: {first['msg']}"
+            raise refused(path, f"{value}; kwargs of {self.id}: {allowed}") from None
         filled = {key: value for key, value in kwargs.model_dump().items() if value is not None}
         object.__setattr__(self, "kwargs", filled)  # frozen for everyone else
         return self
@@ -94,7 +97,22 @@ class AlgorithmSpec(Part):
         preset = PRESETS.get(str(data.get("preset", "paper")))
         if preset is None or not isinstance(overrides, dict):
             return data  # the fields' own validation says what is wrong
+        _refuse_coercion(overrides)
         return {**data, "hyperparameters": {**asdict(preset), **overrides}}
+
+
+def _refuse_coercion(overrides: dict[str, Any]) -> None:
+    """A dataclass inside a strict model is lax: pydantic would take "512" and true for numbers."""
+    kinds = {field.name: str(field.type) for field in fields(Hyperparameters)}
+    for name, value in overrides.items():
+        kind = kinds.get(name)
+        if kind is not None and type(value) not in _ACCEPTED[kind]:
+            path = f"hyperparameters.{name}"
+            article = {"int": "an integer", "float": "a number", "bool": "true or false"}[kind]
+            raise refused(path, f"{path}={shown(value)} must be {article}")
+
+
+_ACCEPTED: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
 
 
 class BudgetSpec(Part):

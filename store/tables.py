@@ -64,8 +64,9 @@ class Job(Table):
             postgresql_where=text("status = 'queued'"),
             sqlite_where=text("status = 'queued'"),
         ),
-        Index("ix_jobs_status", "status"),
-        Index("ix_jobs_environment_id", "environment_id"),
+        # With the number, so that a filtered list is read in its order.
+        Index("ix_jobs_status_number", "status", "number"),
+        Index("ix_jobs_environment_id_number", "environment_id", "number"),
     )
 
     number: Mapped[int] = mapped_column(RowNumber, primary_key=True)  # order of submission
@@ -126,7 +127,7 @@ class Attempt(Table):
 
 
 class Event(Table):
-    """What happened to a job, append-only; `seq` counts per job and is the id of the SSE message."""
+    """What happened to a job, append-only; `seq` counts per job and is the SSE message's id."""
 
     __tablename__ = "events"
 
@@ -189,7 +190,11 @@ class Checkpoint(Table):
 
 class Evaluation(Table):
     __tablename__ = "evaluations"
-    __table_args__ = (UniqueConstraint("job_number", "attempt", "step"),)
+    __table_args__ = (
+        UniqueConstraint("job_number", "attempt", "step"),
+        # For ON DELETE SET NULL: without it each deleted checkpoint reads the whole table.
+        Index("ix_evaluations_checkpoint_id", "checkpoint_id"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number"))
@@ -210,7 +215,11 @@ class Policy(Table):
     """A promoted checkpoint under a name and a version; immutable, and it pins its checkpoint."""
 
     __tablename__ = "policies"
-    __table_args__ = (UniqueConstraint("name", "version"),)
+    __table_args__ = (
+        UniqueConstraint("name", "version"),
+        Index("ix_policies_checkpoint_id", "checkpoint_id"),  # for ON DELETE RESTRICT
+        Index("ix_policies_job_number", "job_number"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]

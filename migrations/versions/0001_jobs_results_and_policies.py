@@ -53,8 +53,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_jobs")),
         sa.UniqueConstraint("id", name=op.f("uq_jobs_id")),
     )
-    op.create_index("ix_jobs_environment_id", "jobs", ["environment_id"])
-    op.create_index("ix_jobs_status", "jobs", ["status"])
+    op.create_index("ix_jobs_environment_id_number", "jobs", ["environment_id", "number"])
+    op.create_index("ix_jobs_status_number", "jobs", ["status", "number"])
     op.create_index(
         "ix_jobs_claim",
         "jobs",
@@ -185,6 +185,7 @@ def upgrade() -> None:
             "job_number", "attempt", "step", name=op.f("uq_evaluations_job_number_attempt_step")
         ),
     )
+    op.create_index("ix_evaluations_checkpoint_id", "evaluations", ["checkpoint_id"])
     op.create_table(
         "policies",
         sa.Column("id", sa.Text(), nullable=False),
@@ -205,6 +206,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_policies")),
         sa.UniqueConstraint("name", "version", name=op.f("uq_policies_name_version")),
     )
+    op.create_index("ix_policies_checkpoint_id", "policies", ["checkpoint_id"])
+    op.create_index("ix_policies_job_number", "policies", ["job_number"])
 
 
 def downgrade() -> None:
