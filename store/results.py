@@ -21,6 +21,7 @@ from store.states import CheckpointKind
 from store.tables import Attempt, Checkpoint, Evaluation, MetricKey, MetricPoint, Policy
 
 POLICY_FORMAT_VERSION = 1
+MAX_METRIC_KEYS = 200  # that one request may ask for; a job has some twenty
 
 
 @dataclass(frozen=True, kw_only=True)
