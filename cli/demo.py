@@ -34,14 +34,14 @@ JOB = {
 
 def play_demo() -> int:
     """Exit code 0 only if the trained policy reached the wanted return over HTTP."""
-    console = Console(stderr=False)
+    console = Console(soft_wrap=True, highlight=False)
     with (
         tempfile.TemporaryDirectory(prefix="mrq-demo-") as folder,
         embedded_service(Path(folder)) as service,
         service.client() as client,
     ):
         console.print(f"service at {service.url}, data in {folder}")
-        console.print(f"watch it in a browser: {service.login_link}", soft_wrap=True)
+        console.print(f"watch it in a browser: {service.login_link}")
         job = _submit(client, console)
         job = _follow(client, job["id"], console)
         if job["status"] != "succeeded":
@@ -91,7 +91,7 @@ def _show_curve(client: httpx2.Client, job: dict[str, Any], console: Console) ->
     points = [(row["step"], row["return_mean"]) for row in page["data"]]
     console.print("evaluation return (mean of 10 episodes) by step")
     for line in draw_curve(points):
-        console.print(line, highlight=False)
+        console.print(line)
     best, policy = job["best"], job["policy"]
     console.print(
         f"best evaluation {best['return_mean']:.1f}, promoted as {policy['name']}:"

@@ -33,7 +33,7 @@ class HandIn:
         self.cancel_requested = False
         self._database = database
         self._claim = claim
-        self._outbox = outbox
+        self.outbox = outbox
         self._artifacts = artifacts
         self._keep = keep
         self._rows: list[MetricRow] = []
@@ -50,10 +50,10 @@ class HandIn:
                     self.flush_progress()
             case Kind.EVALUATION:
                 self.flush_progress()
-                self._outbox.add(lambda: self._evaluation(body, message.attachment))
+                self.outbox.add(lambda: self._evaluation(body, message.attachment))
             case Kind.CHECKPOINT:
                 self.flush_progress()
-                self._outbox.add(lambda: self._checkpoint(body))
+                self.outbox.add(lambda: self._checkpoint(body))
             case _:
                 return
 
@@ -69,7 +69,7 @@ class HandIn:
                 self._database, self._claim, step=rows[-1].step, steps_per_second=pace, rows=rows
             )
 
-        self._outbox.add(write)
+        self.outbox.add(write)
 
     def _evaluation(self, body: dict[str, Any], onnx: bytes) -> None:
         result = EvaluationResult(

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from store.artifacts import ArtifactFolder, CheckpointCorrupt
 from store.database import Database
 from store.errors import Fenced
@@ -81,10 +83,13 @@ class Supervisor:
 
     def _attempt(self, claim: Claim, lease: Lease) -> None:
         try:
+            keep = JobSpec.model_validate(claim.spec).checkpointing.keep
             checkpoint, folder = self._checkpoint_to_resume(claim)
+        except ValidationError as error:  # accepted by another release, unknown to this one
+            self._fail(claim, Reason.SPEC_INVALID, str(error))
+            return
         except AllCheckpointsCorrupt as error:
-            reason = Reason.CHECKPOINT_CORRUPT
-            finish(self._database, claim, JobStatus.FAILED, reason, message=str(error))
+            self._fail(claim, Reason.CHECKPOINT_CORRUPT, str(error))
             return
         start_from(self._database, claim, checkpoint)
         self._sweep(claim)
@@ -100,9 +105,15 @@ class Supervisor:
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
         try:
-            Attempt(self._database, self._settings, claim, lease, trainer, self._draining).run()
+            hand_in = HandIn(self._database, claim, Outbox(), self._artifacts, keep)
+            Attempt(
+                self._database, self._settings, claim, lease, trainer, hand_in, self._draining
+            ).run()
         finally:
             trainer.close()
+
+    def _fail(self, claim: Claim, reason: Reason, message: str) -> None:
+        finish(self._database, claim, JobStatus.FAILED, reason, message=message)
 
     def _checkpoint_to_resume(self, claim: Claim) -> tuple[Checkpoint | None, Path | None]:
         """The newest checkpoint whose files are what the database says they are."""
@@ -138,6 +149,7 @@ class Attempt:
         claim: Claim,
         lease: Lease,
         trainer: TrainerProcess,
+        hand_in: HandIn,
         draining: Callable[[], bool],
     ) -> None:
         self._database = database
@@ -146,10 +158,8 @@ class Attempt:
         self._lease = lease
         self._trainer = trainer
         self._draining = draining
-        self._outbox = Outbox()
-        keep = JobSpec.model_validate(claim.spec).checkpointing.keep
-        artifacts = ArtifactFolder(settings.artifact_dir)
-        self._hand_in = HandIn(database, claim, self._outbox, artifacts, keep)
+        self._hand_in = hand_in
+        self._outbox = hand_in.outbox
         self._heard_at = time.monotonic()
         self._stop_asked_at: float | None = None
         self._last_word: Message | None = None

@@ -106,7 +106,7 @@ class LiveService:
     def kill(self, part: str) -> int:
         process = self.find_process(part)
         process.send_signal(signal.SIGKILL)
-        return process.pid
+        return int(process.pid)
 
     def logs(self) -> str:
         tails = [

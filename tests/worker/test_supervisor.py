@@ -238,3 +238,16 @@ def test_what_a_dead_attempt_left_without_a_row_is_swept(
     _supervisor(database, quick).run_next()
     names = sorted(p.name for p in (quick.artifact_dir / job_id).iterdir())
     assert names == ["2-20", "3-30"]
+
+
+def test_a_spec_of_another_release_fails_with_the_field_named(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "good")
+    with database.write() as session:
+        spec = {**get_job(session, job_id).spec, "from_the_future": 1}
+        session.execute(update(Job).values(spec=spec))
+    job = _run_until_ended(database, quick, job_id)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.SPEC_INVALID)
+    assert job.message is not None
+    assert "from_the_future" in job.message
