@@ -1,0 +1,119 @@
+"""The parts that users, owners and time play in these tests, by the store's own functions."""
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from store.database import Database
+from store.events import read_events
+from store.jobs import get_job, submit_job
+from store.ownership import Claim, claim_next, start_from
+from store.results import (
+    EvaluationResult,
+    MetricRow,
+    PolicyBundle,
+    StoredFolder,
+    record_evaluation,
+    record_progress,
+    record_training_checkpoint,
+)
+from store.settings import Settings
+from store.spec import JobSpec
+from store.tables import Checkpoint, Job
+
+BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
+BUNDLE = PolicyBundle(onnx=b"onnx bytes", manifest={"format_version": 1})
+
+
+def spec(**changes: Any) -> JobSpec:
+    return JobSpec.model_validate(BODY | changes)
+
+
+def submit(database: Database, **changes: Any) -> Job:
+    return submit_job(database, spec(**changes))[0]
+
+
+def reload(database: Database, job: Job | Claim) -> Job:
+    identity = job.id if isinstance(job, Job) else job.job_id
+    with database.read() as session:
+        return get_job(session, identity)
+
+
+def change(database: Database, job: Job | Claim, **values: Any) -> None:
+    number = job.number if isinstance(job, Job) else job.job_number
+    with database.write() as session:
+        session.execute(update(Job).where(Job.number == number).values(**values))
+
+
+def claim(database: Database, settings: Settings, worker: str = "w1") -> Claim:
+    claimed = claim_next(database, settings, worker, "host1")
+    assert claimed is not None, "a job waits"
+    return claimed
+
+
+def running(database: Database, settings: Settings, **changes: Any) -> Claim:
+    submit(database, **changes)
+    claimed = claim(database, settings)
+    start_from(database, claimed, None)
+    return claimed
+
+
+def let_lease_expire(database: Database, claimed: Claim) -> None:
+    change(database, claimed, lease_until=1)
+
+
+def evaluate(database: Database, claimed: Claim, step: int, *returns: float, keep: int = 2) -> str:
+    result = EvaluationResult(
+        step=step,
+        action_mode="deterministic",
+        returns=returns,
+        lengths=[200] * len(returns),
+        seeds=list(range(len(returns))),
+    )
+    return record_evaluation(database, claimed, result, BUNDLE, keep=keep)
+
+
+def stored(claimed: Claim, step: int) -> StoredFolder:
+    return StoredFolder(
+        folder=f"{claimed.job_id}/{claimed.epoch}-{step}",
+        size_bytes=3,
+        sha256="0" * 64,
+        files={"weights.safetensors": "1" * 64},
+        format_version=1,
+    )
+
+
+def save(database: Database, claimed: Claim, step: int, keep: int = 2) -> list[str]:
+    return record_training_checkpoint(database, claimed, step, stored(claimed, step), keep=keep)
+
+
+def progress(database: Database, claimed: Claim, step: int, **metrics: float) -> bool:
+    return record_progress(
+        database,
+        claimed,
+        step=step,
+        steps_per_second=None,
+        rows=[MetricRow(step=step, values=metrics)],
+    )
+
+
+def checkpoint(database: Database, claimed: Claim, step: int) -> Checkpoint:
+    """The newest training checkpoint of that step."""
+    with database.read() as session:
+        query = (
+            select(Checkpoint)
+            .where(
+                Checkpoint.job_number == claimed.job_number,
+                Checkpoint.step == step,
+                Checkpoint.kind == "training",
+            )
+            .order_by(Checkpoint.attempt.desc())
+            .limit(1)
+        )
+        return session.scalars(query).one()
+
+
+def events(database: Database, job: Job | Claim) -> list[tuple[int, str, dict[str, Any]]]:
+    number = job.number if isinstance(job, Job) else job.job_number
+    with database.read() as session:
+        return [(e.seq, e.type, e.data) for e in read_events(session, number, limit=10_000)]

@@ -1,0 +1,173 @@
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import PIPE, STDOUT, Popen
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, insert, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+import migrations
+from store import schema
+from store.database import Database
+from store.errors import SchemaTooNew, SetupError
+from store.ownership import Claim
+from store.tables import Checkpoint, Table
+from tests.store.acting import change, submit
+
+ROOT = Path(migrations.__file__).parent.parent
+
+
+@pytest.fixture
+def empty(empty_database_url: str) -> Iterator[Database]:
+    database = Database(empty_database_url)
+    yield database
+    database.dispose()
+
+
+def tables(database: Database) -> set[str]:
+    with database.engine.connect() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(
+        connection,
+        opts={
+            "compare_type": True,
+            "compare_server_default": True,
+            # Reflection of SQLite loses its DESC and its WHERE; the next test looks at those.
+            "include_name": lambda name, *_: name != "ix_jobs_claim",
+            "include_object": lambda _, name, *__: name != "ix_jobs_claim",
+        },
+    )
+    return list(compare_metadata(context, Table.metadata))
+
+
+def test_the_migrations_make_what_the_models_say(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert differences(connection) == []
+
+
+def test_the_index_for_claims_holds_the_queued_jobs_only(database: Database) -> None:
+    catalogue = "SELECT sql FROM sqlite_master WHERE name = 'ix_jobs_claim'"
+    if not database.is_sqlite:
+        catalogue = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_jobs_claim'"
+    with database.read() as session:
+        definition = session.execute(text(catalogue)).scalar_one()
+    assert "(priority DESC, number) WHERE" in definition
+    assert "status = 'queued'" in definition
+
+
+def test_the_comparison_sees_a_difference(database: Database) -> None:
+    """`compare_metadata` is quiet about what it cannot compare, so show that it can."""
+    with database.engine.connect() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        operations.drop_index("ix_policies_job_number", "policies")
+        operations.drop_column("jobs", "weights_sha256")
+        found = [difference[0] for difference in differences(connection)]
+    assert sorted(found) == ["add_column", "add_index"]
+
+
+def test_check_constraints_are_there(database: Database) -> None:
+    """Autogenerate does not compare these."""
+    job = submit(database)
+    with pytest.raises(DBAPIError, match="ck_jobs_status"):
+        change(database, job, status="done")
+    claimed = Claim(job_number=job.number, job_id=job.id, epoch=1, spec={})
+    with pytest.raises(DBAPIError, match="ck_checkpoints_kind"):
+        add_checkpoint(database, claimed, kind="replay")
+
+
+def add_checkpoint(database: Database, claimed: Claim, kind: str) -> None:
+    row = {"id": "ckpt_1", "job_number": claimed.job_number, "attempt": 1, "step": 1, "kind": kind}
+    more = {"size_bytes": 1, "sha256": "0", "format_version": 1, "manifest": {}, "created_at": 1}
+    with database.write() as session:
+        session.execute(insert(Checkpoint).values(**row, **more))
+
+
+def test_up_and_down_and_up_again(empty: Database) -> None:
+    schema.migrate(empty)
+    made = tables(empty)
+    assert {"jobs", "policies", "alembic_version"} < made
+    command.downgrade(schema._config(empty), "base")
+    assert tables(empty) == {"alembic_version"}
+    schema.migrate(empty)
+    assert tables(empty) == made
+    schema.require_current_schema(empty)
+
+
+def test_migrating_twice_changes_nothing(database: Database) -> None:
+    before = tables(database)
+    schema.migrate(database)
+    assert tables(database) == before
+    assert schema.current_revision(database) == "0001"
+
+
+MIGRATE = """
+import sys
+from store.database import Database
+from store.schema import migrate
+database = Database(sys.argv[1])
+print("ready", flush=True)
+migrate(database)
+"""
+
+
+def test_two_processes_may_migrate_at_once(empty: Database) -> None:
+    """As when several servers start together: the second finds the work done."""
+    command_line = [sys.executable, "-c", MIGRATE, empty.url]
+    with empty.engine.begin() as connection:  # nobody can begin before both wait
+        if not empty.is_sqlite:
+            lock = text("SELECT pg_advisory_xact_lock(:lock)")
+            connection.execute(lock, {"lock": 0x6D7271})
+        started = [
+            Popen(command_line, stdout=PIPE, stderr=STDOUT, text=True, cwd=ROOT) for _ in range(2)
+        ]
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+    for process in started:
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+    schema.require_current_schema(empty)
+
+
+def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    before = tables(database)
+    for check in (schema.migrate, schema.require_current_schema):
+        with pytest.raises(SchemaTooNew, match=r"'9999'.*'0001'.*Nothing was changed"):
+            check(database)
+    assert schema.current_revision(database) == "9999"
+    assert tables(database) == before
+
+
+def test_processes_that_must_not_migrate_say_what_to_do(empty: Database) -> None:
+    with pytest.raises(SetupError, match=r"schema None, this release needs '0001': run `mrq mig"):
+        schema.require_current_schema(empty)
+    assert tables(empty) == set()
+
+
+def test_a_migration_that_fails_leaves_nothing(empty: Database) -> None:
+    with empty.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE policies (id TEXT)"))  # made late by the migration
+    with pytest.raises(DBAPIError, match="already exists"):
+        schema.migrate(empty)
+    assert tables(empty) == {"policies"}
+
+
+def test_a_percent_sign_in_the_path_is_no_riddle(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(migrations, "__file__", str(tmp_path / "50%(here)s" / "__init__.py"))
+    config = schema._config(database)
+    assert config.get_main_option("script_location") == str(tmp_path / "50%(here)s")
