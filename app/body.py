@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
@@ -58,7 +59,11 @@ def _with_allowed(model: type[BaseModel], error: ErrorDetails) -> dict[str, Any]
 def _fields_at(model: type[Any], path: Sequence[int | str]) -> list[str]:
     for part in path:
         model = get_type_hints(model)[str(part)]
-    return list(model.model_fields) if issubclass(model, BaseModel) else [each.name for each in fields(model)]
+    return (
+        list(model.model_fields)
+        if issubclass(model, BaseModel)
+        else [each.name for each in fields(model)]
+    )
 
 
 def refuse_ambiguous(body: bytes) -> None:
@@ -96,8 +101,8 @@ def _finite(text: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in found if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        twice = counts.most_common(1)[0][0]
         raise MalformedBody(f"The key {twice[:80]!r} stands twice in one object.", param="body")
     return found
 

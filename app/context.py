@@ -58,7 +58,7 @@ def _drop_version(scope: Scope) -> None:
     """`/v1/jobs` is `/jobs`, for authentication as for routing."""
     if scope["path"].startswith(f"{VERSION_PREFIX}/"):
         scope["path"] = scope["path"][len(VERSION_PREFIX) :]
-        scope["raw_path"] = scope["raw_path"][len(VERSION_PREFIX) :]
+        scope["raw_path"] = scope.get("raw_path", b"")[len(VERSION_PREFIX) :]
 
 
 def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -9,8 +9,10 @@ from app.answers import Json, page
 from app.deps import JobDep, ReadSession
 from app.schemas import AttemptView, CheckpointView, EvaluationView, MetricsView, Page
 from app.views import attempt_view, checkpoint_views, evaluation_view
+from store.errors import InvalidInput
 from store.jobs import list_attempts
 from store.policies import list_checkpoints
+from store.results import MAX_METRIC_KEYS
 from store.series import effective_evaluations, metric_names, read_series
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])
@@ -29,11 +31,20 @@ class MetricsQuery(BaseModel):
 @router.get("/metrics", response_model=MetricsView)
 def get_metrics(job: JobDep, query: Annotated[MetricsQuery, Query()], session: ReadSession) -> Json:
     names = metric_names(session, job)
-    wanted = names if query.keys is None else [key for key in query.keys.split(",") if key]
+    wanted = names if query.keys is None else _listed(query.keys)
     limits = {"after_step": query.after_step, "max_points": query.max_points}
     series = [read_series(session, job, key, **limits) for key in wanted]
     shown = [{"key": each.key, "points": each.points} for each in series]
     return Json({"job_id": job.id, "keys": names, "series": shown})
+
+
+def _listed(keys: str) -> list[str]:
+    found = list(dict.fromkeys(key for key in keys.split(",") if key))
+    if len(found) > MAX_METRIC_KEYS:
+        raise InvalidInput(
+            f"keys names {len(found)} series; allowed: {MAX_METRIC_KEYS}.", param="keys"
+        )
+    return found
 
 
 @router.get("/evaluations", response_model=Page[EvaluationView])

@@ -176,6 +176,11 @@ def test_a_session_works_from_our_own_pages(
     assert answer.status_code == 200
 
 
+def test_a_wrong_key_is_not_made_good_by_a_session(stranger: TestClient) -> None:
+    headers = browser_headers() | {"Authorization": "Bearer wrong"}
+    assert stranger.get("/jobs", headers=headers).status_code == 401
+
+
 def test_a_page_without_a_session_says_how_to_get_one(stranger: TestClient) -> None:
     answer = stranger.get("/ui/jobs", headers={"Accept": "text/html"})
     assert answer.status_code == 401

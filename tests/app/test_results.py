@@ -41,6 +41,9 @@ def test_metrics_are_thinned(client: TestClient, database: Database, settings: S
     assert [17, 100.0] in points
     answer = client.get(f"/jobs/{job_id}/metrics?max_points=1")
     assert (answer.status_code, answer.json()["param"]) == (422, "max_points")
+    many = ",".join(map(str, range(201)))
+    answer = client.get(f"/jobs/{job_id}/metrics?keys={many}")
+    assert (answer.status_code, answer.json()["param"]) == (422, "keys")
 
 
 def test_evaluations_say_which_is_best(
