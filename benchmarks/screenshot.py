@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
-WIDTH, HEIGHT = 1280, 900
+WIDTH, HEIGHT = 1280, 980
 MAX_BYTES = 200_000
 
 

@@ -6,7 +6,8 @@ const drawCurve = (() => {
   const HEIGHT = 300;
   const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
   const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
-  const show = (u, value) => (value == null ? "–" : digits.format(value));
+  const write = (value) => digits.format(value).replace("-", "−");
+  const show = (u, value) => (value == null ? "–" : write(value));
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   const spoken = document.createElement("p"); // what the arrow keys reached, for screen readers
@@ -89,7 +90,7 @@ const drawCurve = (() => {
       bands: [{ series: [3, 2], fill: () => color("--band") }],
       axes: [
         { ...axis, size: 34, values: (u, steps) => steps.map((step) => compact.format(step)) },
-        { ...axis, size: 64, values: (u, values) => values.map((value) => digits.format(value)) },
+        { ...axis, size: 64, values: (u, values) => values.map(write) },
       ],
       hooks: { draw: [saved, ring] },
     };
@@ -105,7 +106,7 @@ const drawCurve = (() => {
     const step = next ?? data.step[way > 0 ? data.step.length - 1 : 0];
     const mean = data.mean[data.step.indexOf(step)];
     plot.setCursor({ left: plot.valToPos(step, "x"), top: plot.valToPos(mean, "y") });
-    spoken.textContent = `Step ${step.toLocaleString("en")}: mean return ${digits.format(mean)}`;
+    spoken.textContent = `Step ${step.toLocaleString("en")}: mean return ${write(mean)}`;
   }
 
   function create(place) {

@@ -5,6 +5,7 @@
 (() => {
   const NAMED = ["status", "attempt", "evaluation", "checkpoint", "policy", "cancel_requested", "warning"];
   const SUMMARY_MS = 10_000; // a screen reader is told of the curve no more often
+  const RETRY_MS = 3000;
   const byId = (id) => document.getElementById(id);
 
   // Calls at once, then at most once in `ms`, the last call included.
@@ -46,7 +47,7 @@
       setTimeout(() => {
         listen(address);
         refreshAll(); // what happened meanwhile
-      }, 3000);
+      }, RETRY_MS);
     };
     for (const name of NAMED) stream.addEventListener(name, refreshAll);
     stream.addEventListener("progress", () => {
@@ -105,6 +106,11 @@
   }
 
   show();
+  document.addEventListener("htmx:response:error", (event) => {
+    if (event.detail.ctx.response.status === 401) location.reload(); // says how to log in again
+    else setTimeout(refreshAll, RETRY_MS);
+  });
+  document.addEventListener("htmx:error", () => setTimeout(refreshAll, RETRY_MS));
   document.addEventListener("htmx:after:swap", show);
   const address = byId("overview").dataset.events;
   if (address) listen(address);

@@ -6,3 +6,7 @@ setInterval(() => {
   const list = document.getElementById("jobs");
   if (!document.hidden && list) htmx.trigger(list, "refresh");
 }, 2000);
+
+document.addEventListener("htmx:response:error", (event) => {
+  if (event.detail.ctx.response.status === 401) location.reload(); // says how to log in again
+});

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, Route, expect
 
 from store.database import Database
+from store.jobs import cancel_job
 from store.settings import Settings
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.browser.conftest import Server, Visit
@@ -131,3 +133,30 @@ def test_a_zoom_survives_new_points(
         re.compile(r"^[12],\d{3}$")
     )
     assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("path", ["/ui/jobs", "/ui/jobs/{id}"])
+def test_a_session_that_ends_leads_to_the_way_in(
+    visit: Callable[..., Visit], database: Database, settings: Settings, path: str
+) -> None:
+    job = submit(database)
+    page = visit().open(path.format(id=job.id))
+    page.context.clear_cookies()
+    FakeTraining(database, settings)
+    expect(page.get_by_text("mrq login-link")).to_be_visible()
+
+
+def test_a_refresh_that_fails_is_tried_again(
+    visit: Callable[..., Visit], database: Database, settings: Settings
+) -> None:
+    job = submit(database)
+    page = visit().open(f"/ui/jobs/{job.id}")
+    answers = iter([503])
+
+    def fail_once(route: Route) -> None:
+        status = next(answers, None)
+        route.continue_() if status is None else route.fulfill(status=status)
+
+    page.route("**/overview", fail_once)
+    cancel_job(database, job.id)
+    expect(page.locator("#overview .status")).to_have_text("cancelled", timeout=10_000)
