@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 setup: $(STAMP) ## Make .venv with everything in it, under constraints.txt (CPU torch)
-	@$(BIN)/python -W ignore -m migrations
+	@$(BIN)/python -m migrations
 
 setup-browser: ## Find a Chromium for the browser tests, or install one
 	@./tests/browser/find-chromium.sh
