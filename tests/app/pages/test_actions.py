@@ -98,6 +98,7 @@ def test_without_a_session_the_page_says_how_to_log_in(visitor: TestClient, path
     answer = visitor.get(path)
     assert answer.status_code == 401
     assert "mrq login-link" in text_of(answer.text)
+    assert "<form" not in answer.text, "nothing can be sent without a session"
 
 
 def test_the_theme_is_remembered(browser: TestClient) -> None:
