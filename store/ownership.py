@@ -8,7 +8,7 @@ database's clock only. Protocol and measurements: docs/decisions/ownership.md.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
@@ -20,6 +20,8 @@ from store.states import AttemptStatus, CheckpointKind, JobStatus, Reason
 from store.tables import Attempt, Checkpoint, Job
 
 MAX_BACKOFF_SECONDS = 300
+# Spelt out: a database cannot know that a parameter's value fits the index's WHERE.
+_QUEUED_IN_INDEX: ColumnElement[str] = literal_column("'queued'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ def _take_first(
 ) -> Job | None:
     candidate = (
         select(Job.number)
-        .where(Job.status == JobStatus.QUEUED, Job.not_before <= now_ms())
+        .where(Job.status == _QUEUED_IN_INDEX, Job.not_before <= now_ms())
         .order_by(Job.priority.desc(), Job.number)
         .limit(1)
         .with_for_update(skip_locked=skip_locked)

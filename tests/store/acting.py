@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from store.artifacts import StoredFolder
 from store.database import Database
 from store.events import read_events
 from store.jobs import get_job, submit_job
@@ -12,7 +13,6 @@ from store.results import (
     EvaluationResult,
     MetricRow,
     PolicyBundle,
-    StoredFolder,
     record_evaluation,
     record_progress,
     record_training_checkpoint,

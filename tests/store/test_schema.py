@@ -50,6 +50,7 @@ def differences(connection: Connection) -> list[Any]:
     return list(compare_metadata(context, Table.metadata))
 
 
+@pytest.mark.filterwarnings("ignore:autogenerate skipping.*ix_jobs_claim")
 def test_the_migrations_make_what_the_models_say(database: Database) -> None:
     with database.engine.connect() as connection:
         assert differences(connection) == []
@@ -65,6 +66,7 @@ def test_the_index_for_claims_holds_the_queued_jobs_only(database: Database) -> 
     assert "status = 'queued'" in definition
 
 
+@pytest.mark.filterwarnings("ignore:autogenerate skipping.*ix_jobs_claim")
 def test_the_comparison_sees_a_difference(database: Database) -> None:
     """`compare_metadata` is quiet about what it cannot compare, so show that it can."""
     with database.engine.connect() as connection:
