@@ -54,7 +54,8 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=self._inherited,
-                preexec_fn=_die_with_parent,  # this process has one thread, so it is safe here
+                # This process has one thread, so running Python between fork and exec is safe.
+                preexec_fn=kill_with_parent,
             )
         self._started_at = time.monotonic()
         self._start_again_at = None
@@ -94,8 +95,14 @@ class Child:
             self._process.wait()
 
 
-def _die_with_parent() -> None:
+def kill_with_parent() -> None:
+    """For `preexec_fn`: the kernel kills the child when its parent ends, however that ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def stop_with_parent() -> None:
+    """The same with SIGTERM, for a child that has children of its own to stop."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def stop(children: Sequence[Child], grace_seconds: float) -> None:

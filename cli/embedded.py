@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx2
 
+from cli.children import stop_with_parent
+
 STOP_SECONDS = 60.0
 
 
@@ -39,6 +41,7 @@ def embedded_service(data_dir: Path, *, workers: int = 1) -> Iterator[RunningSer
         text=True,
         env=environment,
         start_new_session=True,
+        preexec_fn=stop_with_parent,  # the callers of this function have one thread
     )
     try:
         yield _read_greeting(process)

@@ -14,6 +14,8 @@ from typing import Any
 import httpx2
 import psutil
 
+from cli.children import stop_with_parent
+
 API_KEY = "a-key-for-tests-only"
 # Everything that waits in production waits less here.
 FAST = {
@@ -138,6 +140,7 @@ def live_service(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=stop_with_parent,  # also when the test run itself is killed
     )
     url = read_url(process)
     headers = {"Authorization": f"Bearer {API_KEY}"}
