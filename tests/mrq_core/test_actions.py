@@ -23,6 +23,12 @@ def test_each_dimension_has_its_own_scale() -> None:
     assert action_dim(UNEVEN) == 3
 
 
+def test_the_bounds_hold_whatever_the_network_says() -> None:
+    network = np.array([[-1.5, 2.0, 7.0]], np.float32)
+
+    assert to_environment(UNEVEN, network).tolist() == [[-2, 10, 5]]
+
+
 def test_shape_and_dtype_are_the_spaces() -> None:
     space = Box((-1.0,) * 4, (1.0,) * 4, (2, 2), "float64")
 
