@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 QUEUE = "mrq.train"
@@ -97,11 +97,11 @@ class CeleryDoorbell:
     def waiting(self) -> int:
         try:
             with self._celery.connection_for_write() as connection:
-                channel = connection.default_channel
-                return int(channel.queue_declare(queue=QUEUE, passive=True).message_count)
-        except (ChannelError, OperationalError, RedisError, OSError) as error:
-            if isinstance(error, ChannelError):
-                return 0  # the queue exists from the first bell on
+                # Not `passive`: with a key prefix, kombu 5.7 then looks for the wrong key and finds
+                # no queue. On Redis to declare one writes nothing.
+                declared = connection.default_channel.queue_declare(queue=QUEUE)
+                return int(declared.message_count)
+        except (OperationalError, RedisError, OSError) as error:
             raise DoorbellSilent(str(error)) from error
 
     def close(self) -> None:
