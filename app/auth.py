@@ -1,4 +1,4 @@
-"""Who may ask. Closed by default: what is not in OPEN_PATHS needs the key or a session."""
+"""Who may ask. Closed by default: what is not `is_open` needs the key or a session."""
 
 import hashlib
 import hmac
@@ -14,6 +14,8 @@ from app.refusals import CrossSiteRequest, Unauthorized
 from store.keys import is_session
 
 OPEN_PATHS = frozenset({"/healthz", "/ui/login"})
+# Styles and scripts, the same for everybody; the page that says how to log in needs them.
+OPEN_FOLDER = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNAUTHORIZED = (
     "This needs the API key as `Authorization: Bearer KEY`, or a browser logged in by the link "
@@ -29,7 +31,7 @@ class Authentication:
         self.key = key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and not is_open(scope["path"]):
             try:
                 self._admit(scope["method"], Headers(scope=scope))
             except (Unauthorized, CrossSiteRequest) as refusal:
@@ -55,6 +57,10 @@ class Authentication:
         key = self.key()
         session = cookie_parser(headers.get("cookie", "")).get(session_cookie_name(key))
         return session is not None and is_session(session, key)
+
+
+def is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
 
 
 def same_secret(given: str, expected: str) -> bool:

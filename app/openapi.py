@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.auth import OPEN_PATHS
+from app.auth import is_open
 from app.problem import MEDIA_TYPE
 from app.routes.policies import Promotion
 from app.serving.act import MAX_SEED, MODES, PATH
@@ -136,4 +136,4 @@ def _add_security_and_problems(path: str, operation: dict[str, Any]) -> None:
     problem = {MEDIA_TYPE: {"schema": {"$ref": _REF + "Problem"}}}
     text = "A problem; `code` says which."
     operation["responses"]["default"] = {"description": text, "content": problem}
-    operation["security"] = [] if path in OPEN_PATHS else [{"key": []}]
+    operation["security"] = [] if is_open(path) else [{"key": []}]

@@ -26,17 +26,30 @@ def make_api_key(settings: Settings) -> tuple[str, bool]:
     """The key in force, and whether it was made just now (and should be shown once)."""
     if settings.api_key.get_secret_value():
         return settings.api_key.get_secret_value(), False
-    key = f"mrq_{secrets.token_urlsafe(32)}"
-    try:
-        # O_EXCL: of two processes that start at once, one makes the key and both use it.
-        descriptor = os.open(api_key_file(settings), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    file = api_key_file(settings)
+    if file.exists():
         return read_api_key(settings), False
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-    return key, True
+    key = f"mrq_{secrets.token_urlsafe(32)}"
+    if _place(file, key):
+        return key, True
+    return read_api_key(settings), False
+
+
+def _place(file: Path, key: str) -> bool:
+    """Whole or not at all; of two processes that start at once, the first one's key stands."""
+    draft = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as out:
+            out.write(key)
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(draft, file)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
 
 
 def read_api_key(settings: Settings) -> str:

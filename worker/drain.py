@@ -5,12 +5,14 @@ mark in the run folder; the supervisor, in the pool process, looks for the mark 
 """
 
 import os
+import socket
 from pathlib import Path
 
 
 class DrainMark:
     def __init__(self, run_dir: Path, main_pid: int) -> None:
-        self._path = run_dir / f"drain-{main_pid}"
+        # With the host: containers share a data folder, and their pids are alike.
+        self._path = run_dir / f"drain-{socket.gethostname()}-{main_pid}"
 
     @classmethod
     def of_parent(cls, run_dir: Path) -> "DrainMark":

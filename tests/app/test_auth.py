@@ -10,7 +10,7 @@ from fastapi.routing import iter_route_contexts
 from itsdangerous import TimestampSigner
 from starlette.testclient import TestClient
 
-from app.auth import OPEN_PATHS, session_cookie_name
+from app.auth import OPEN_FOLDER, OPEN_PATHS, is_open, session_cookie_name
 from store.database import Database
 from store.keys import SESSION_SECONDS, login_link, make_session
 from tests.app.driving import BEARER, KEY, row_counts, spec, submit
@@ -36,6 +36,7 @@ def test_the_walk_sees_every_kind_of_route(app: FastAPI) -> None:
     assert ("GET", "/static/x/x") in found
     assert len(found) > 25
     assert {"/healthz", "/ui/login"} == OPEN_PATHS
+    assert OPEN_FOLDER == "/static/"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_every_route_needs_the_key(
 ) -> None:
     raw: Any = {name: value.encode("latin-1") for name, value in headers.items()}
     for method, path in routes(app):
-        if path not in OPEN_PATHS:
+        if not is_open(path):
             for prefix in ("", "/v1"):
                 answer = stranger.request(method, prefix + path, headers=raw)
                 assert answer.status_code == 401, (method, prefix + path)
