@@ -101,10 +101,10 @@ def find_policy(session: Session, reference: str) -> Policy:
     """`pol_...`, `name` (its newest version) or `name:3`."""
     require_storable("policy", reference)
     query = select(Policy)
-    name, _, version = reference.partition(":")
+    name, colon, version = reference.partition(":")
     if reference.startswith("pol_"):
         query = query.where(Policy.id == reference)
-    elif version:
+    elif colon:
         if not (version.isdecimal() and len(version) < 10):
             raise NotFound("policy", reference)
         query = query.where(Policy.name == name, Policy.version == int(version))

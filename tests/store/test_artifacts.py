@@ -48,7 +48,7 @@ def test_files_and_folders_are_synced_before_and_after_the_rename(
     fsync, rename = os.fsync, Path.rename
 
     def spy_fsync(descriptor: int) -> None:
-        log.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name.split("-")[0])
+        log.append(Path(f"/proc/self/fd/{descriptor}").readlink().name.split("-")[0])
         fsync(descriptor)
 
     def spy_rename(self: Path, target: Path) -> Path:

@@ -1,0 +1,289 @@
+import json
+import math
+from dataclasses import asdict, fields
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mrq_core.config import BOUNDS, PRESETS, Hyperparameters
+from store.catalogue import CATALOGUE
+from store.errors import EstimateTooLarge
+from store.estimate import BYTES_PER_PARAMETER, estimate, refuse_if_too_large
+from store.spec import JobSpec
+
+BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
+
+
+def made(**changes: Any) -> JobSpec:
+    return JobSpec.model_validate(BODY | changes)
+
+
+def refusal(changes: dict[str, Any]) -> tuple[str, str]:
+    """Path of the first error as `app.errors` builds it, and its text."""
+    with pytest.raises(ValidationError) as caught:
+        made(**changes)
+    first = caught.value.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "refused":
+        path += first["ctx"]["path"].split(".")
+    return ".".join(path), first["msg"]
+
+
+def hyperparameters(**values: Any) -> dict[str, Any]:
+    return {"algorithm": {"hyperparameters": values}}
+
+
+def environment(id: str = "Pendulum-v1", **kwargs: Any) -> dict[str, Any]:
+    return {"environment": {"id": id, "kwargs": kwargs}}
+
+
+# ---- what is filled in
+
+
+def test_every_default_is_filled_in() -> None:
+    assert made().to_json() == {
+        "name": "pendulum-v1-mrq",
+        "labels": {},
+        "environment": {"id": "Pendulum-v1", "kwargs": {"g": 10.0}},
+        "algorithm": {
+            "name": "mrq",
+            "preset": "paper",
+            "hyperparameters": asdict(PRESETS["paper"]),
+        },
+        "budget": {"total_steps": 1000},
+        "evaluation": {"every_steps": 50, "episodes": 10, "action_mode": "deterministic"},
+        "checkpointing": {"every_steps": 100, "keep": 2},
+        "seed": 0,
+    }
+
+
+def test_what_is_resolved_resolves_to_itself() -> None:
+    spec = made(algorithm={"preset": "small", "hyperparameters": {"discount": 0.98}})
+    again = JobSpec.model_validate(json.loads(json.dumps(spec.to_json())))
+    assert again == spec
+    assert again.sha256() == spec.sha256()
+
+
+def test_equal_requests_have_one_hash() -> None:
+    assert made().sha256() == made(seed=0, algorithm={"preset": "paper"}).sha256()
+    assert made().sha256() != made(seed=1).sha256()
+
+
+@pytest.mark.parametrize(
+    ("total", "evaluation", "checkpointing"),
+    [(1, 1, 1), (19, 1, 1), (40, 2, 4), (100_000, 5_000, 10_000), (10**8, 5_000, 10_000)],
+)
+def test_default_intervals(total: int, evaluation: int, checkpointing: int) -> None:
+    spec = made(budget={"total_steps": total})
+    assert spec.evaluation.every_steps == evaluation
+    assert spec.checkpointing.every_steps == checkpointing
+
+
+def test_overrides_lie_over_the_preset() -> None:
+    spec = made(algorithm={"preset": "small", "hyperparameters": {"zs_dim": 77, "discount": 1}})
+    expected = asdict(PRESETS["small"]) | {"zs_dim": 77, "discount": 1.0}
+    assert asdict(spec.algorithm.hyperparameters) == expected
+
+
+def test_the_bounds_themselves_are_allowed() -> None:
+    for name, bounds in BOUNDS.items():
+        kind = {field.name: field.type for field in fields(Hyperparameters)}[name]
+        for bound in bounds:
+            value = int(bound) if kind == "int" else bound
+            # The buffer must hold more than the warm-up.
+            room = {"warmup_steps": {"buffer_size": 10**7}, "buffer_size": {"warmup_steps": 1}}
+            spec = made(**hyperparameters(**{name: value}, **room.get(name, {})))
+            assert getattr(spec.algorithm.hyperparameters, name) == value
+
+
+def test_beyond_the_bounds_is_refused_by_name() -> None:
+    for name, bounds in BOUNDS.items():
+        kind = {field.name: field.type for field in fields(Hyperparameters)}[name]
+        step = 1 if kind == "int" else 1e-9
+        for value in (bounds.minimum - step, bounds.maximum * (1 + 1e-9) + step):
+            given = math.floor(value) if kind == "int" else value
+            given = given + 1 if kind == "int" and given == bounds.maximum else given
+            _, message = refusal(hyperparameters(**{name: given}))
+            assert f"{name} is" in message
+            assert f"between {bounds.minimum} and {bounds.maximum}" in message
+
+
+# ---- what is refused
+
+TOO_LONG = "a" * 129
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    # unknown keys, at each level
+    ({"sead": 1}, "sead", "not permitted"),
+    ({"budget": {"total_steps": 1, "x": 1}}, "budget.x", "not permitted"),
+    ({"environment": {"id": "Pendulum-v1", "x": 1}}, "environment.x", "not permitted"),
+    ({"algorithm": {"x": 1}}, "algorithm.x", "not permitted"),
+    (hyperparameters(zs_dims=1), "algorithm.hyperparameters.zs_dims", "Unexpected"),
+    ({"evaluation": {"x": 1}}, "evaluation.x", "not permitted"),
+    ({"checkpointing": {"x": 1}}, "checkpointing.x", "not permitted"),
+    # wrong types; nothing is coerced
+    ({"seed": "1"}, "seed", "valid integer"),
+    ({"seed": 1.0}, "seed", "valid integer"),
+    ({"seed": True}, "seed", "valid integer"),
+    ({"seed": None}, "seed", "valid integer"),
+    ({"name": 5}, "name", "valid string"),
+    ({"labels": ["a"]}, "labels", "valid dictionary"),
+    ({"labels": {"a": 1}}, "labels.a", "valid string"),
+    ({"environment": "Pendulum-v1"}, "environment", "valid dictionary"),
+    ({"environment": None}, "environment", "valid dictionary"),
+    ({"algorithm": "mrq"}, "algorithm", "valid dictionary"),
+    ({"algorithm": {"hyperparameters": [1]}}, "algorithm.hyperparameters", ""),
+    ({"algorithm": {"preset": "huge"}}, "algorithm.preset", "'paper' or 'small'"),
+    ({"algorithm": {"preset": ["paper"]}}, "algorithm.preset", "'paper' or 'small'"),
+    ({"algorithm": {"name": "ppo"}}, "algorithm.name", "'mrq'"),
+    (hyperparameters(zs_dim="512"), "algorithm.hyperparameters.zs_dim", "must be an integer"),
+    (hyperparameters(zs_dim=True), "algorithm.hyperparameters.zs_dim", "must be an integer"),
+    (hyperparameters(zs_dim=256.0), "algorithm.hyperparameters.zs_dim", "must be an integer"),
+    (hyperparameters(zs_dim=None), "algorithm.hyperparameters.zs_dim", "must be an integer"),
+    (hyperparameters(discount="0.9"), "algorithm.hyperparameters.discount", "must be a number"),
+    (hyperparameters(discount=True), "algorithm.hyperparameters.discount", "must be a number"),
+    (
+        hyperparameters(zero_reward_guard=1),
+        "algorithm.hyperparameters.zero_reward_guard",
+        "must be true or false",
+    ),
+    ({"evaluation": {"action_mode": "greedy"}}, "evaluation.action_mode", "'deterministic'"),
+    # no numbers, and numbers that are none
+    (hyperparameters(discount=math.nan), "algorithm.hyperparameters", "discount is nan"),
+    (hyperparameters(value_lr=math.inf), "algorithm.hyperparameters", "value_lr is inf"),
+    (environment(g=math.nan), "environment.kwargs.g", "finite number"),
+    (environment(g=math.inf), "environment.kwargs.g", "finite number"),
+    # bounds
+    ({"budget": {"total_steps": 0}}, "budget.total_steps", "greater than or equal to 1"),
+    ({"budget": {"total_steps": -5}}, "budget.total_steps", "greater than or equal to 1"),
+    ({"budget": {"total_steps": 10**8 + 1}}, "budget.total_steps", "less than or equal to 100000"),
+    ({"budget": {"total_steps": 10**18}}, "budget.total_steps", "less than or equal to 100000"),
+    ({"budget": {"total_steps": 1e18}}, "budget.total_steps", "valid integer"),
+    ({"budget": {"total_steps": 10**400}}, "budget.total_steps", ""),
+    ({"budget": {}}, "budget.total_steps", "required"),
+    ({"seed": -1}, "seed", "greater than or equal to 0"),
+    ({"seed": 2**31}, "seed", "less than or equal to 2147483647"),
+    ({"evaluation": {"episodes": 0}}, "evaluation.episodes", "greater than or equal to 1"),
+    ({"evaluation": {"episodes": 101}}, "evaluation.episodes", "less than or equal to 100"),
+    ({"evaluation": {"every_steps": 0}}, "evaluation.every_steps", "greater than or equal to 1"),
+    ({"checkpointing": {"keep": 0}}, "checkpointing.keep", "greater than or equal to 1"),
+    ({"checkpointing": {"keep": 101}}, "checkpointing.keep", "less than or equal to 100"),
+    (hyperparameters(zs_dim=10**18), "algorithm.hyperparameters", "zs_dim is 1000000000000000000"),
+    (hyperparameters(buffer_size=5000), "algorithm.hyperparameters", "warmup_steps is 10000"),
+    # environments: only what stands in the catalogue, and never a path
+    (environment("os:system"), "environment.id", "is not an environment of this service"),
+    (environment("evil:Env-v0"), "environment.id", "is not an environment of this service"),
+    (environment("evil:Pendulum-v1"), "environment.id", "is not an environment of this service"),
+    (environment("pendulum-v1"), "environment.id", "is not an environment of this service"),
+    (environment("ALE/Pong-v5"), "environment.id", "is not an environment of this service"),
+    (environment(""), "environment.id", "is not an environment of this service"),
+    (environment("x" * 129), "environment.id", "at most 128"),
+    (environment("Ant-v5", xml_file="/etc/passwd"), "environment.kwargs.xml_file", "not permitted"),
+    (environment("FrozenLake-v1", desc=["SG"]), "environment.kwargs.desc", "not permitted"),
+    (environment(render_mode="human"), "environment.kwargs.render_mode", "not permitted"),
+    (
+        environment(id="Pendulum-v1", max_episode_steps=1),
+        "environment.kwargs.max_episode_steps",
+        "",
+    ),
+    (environment(g="9"), "environment.kwargs.g", "valid number"),
+    (environment(g=True), "environment.kwargs.g", "valid number"),
+    (environment(g=10**400), "environment.kwargs.g", ""),
+    (environment(g=-1), "environment.kwargs.g", "greater than or equal to 0; kwargs of Pendulum"),
+    (environment(**{str(n): n for n in range(33)}), "environment.kwargs", "at most 32"),
+    # names and labels
+    ({"name": ""}, "name", "at least 1"),
+    ({"name": TOO_LONG}, "name", "at most 128"),
+    ({"name": "a b"}, "name", "pattern"),
+    ({"name": "a\n"}, "name", "pattern"),
+    ({"name": "a:3"}, "name", "pattern"),
+    ({"name": "../x"}, "name", "pattern"),
+    ({"name": "-x"}, "name", "pattern"),
+    ({"name": "é"}, "name", "pattern"),
+    ({"name": "pol_x"}, "name", "ids begin so"),
+    ({"name": "job_x"}, "name", "ids begin so"),
+    ({"name": "ckpt_x"}, "name", "ids begin so"),
+    ({"labels": {"": "x"}}, "labels..[key]", "at least 1"),
+    ({"labels": {"a b": "x"}}, "labels.a b.[key]", "pattern"),
+    ({"labels": {"a" * 65: "x"}}, f"labels.{'a' * 65}.[key]", "at most 64"),
+    ({"labels": {"a": "x" * 257}}, "labels.a", "at most 256"),
+    ({"labels": {"a": "x\x00y"}}, "labels.a", "pattern"),
+    ({"labels": {"a": "x\ny"}}, "labels.a", "pattern"),
+    ({"labels": {str(n): "x" for n in range(17)}}, "labels", "at most 16"),
+]
+
+
+@pytest.mark.parametrize(("changes", "path", "text"), REFUSED, ids=lambda value: str(value)[:40])
+def test_bad_input_is_refused_and_its_field_named(
+    changes: dict[str, Any], path: str, text: str
+) -> None:
+    found, message = refusal(changes)
+    assert found == path
+    assert text in message
+
+
+@pytest.mark.parametrize("part", ["evaluation", "checkpointing"])
+def test_too_many_of_them_are_refused(part: str) -> None:
+    budget = {"total_steps": 1_000_001}
+    path, message = refusal({"budget": budget, part: {"every_steps": 500}})
+    assert path == f"{part}.every_steps"
+    assert "allowed: 2000, so at least 501 steps" in message
+    assert made(budget=budget, **{part: {"every_steps": 501}})
+
+
+def test_names_and_labels_that_are_fine() -> None:
+    labels = {"team": "", "a.b/c_d-e": "größer 😀 \\ \" '", "0": "x" * 256}
+    spec = made(name="A" + "1._-" * 31, labels=labels)
+    assert spec.to_json()["labels"] == labels
+
+
+def test_a_spec_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        made().seed = 5
+
+
+# ---- estimates
+
+
+def test_the_estimate_of_a_small_job_by_hand() -> None:
+    """Pendulum: 3 observations, 1 action; all widths 1, 3 bins."""
+    widths = ("zs_dim", "zsa_dim", "za_dim", "encoder_hidden_dim")
+    ones = dict.fromkeys((*widths, "value_hidden_dim", "policy_hidden_dim"), 1)
+    spec = made(**hyperparameters(**ones, num_bins=3))
+    encoder = (4 + 2 + 2) + 2 + (3 + 2 + 2) + 2 * (1 + 1 + 3)
+    value = 2 * (2 + 2 + 2 + 2)
+    policy = 2 + 2 + 2
+    found = estimate(spec)
+    assert found.parameters == encoder + value + policy
+    assert found.model_bytes == found.parameters * BYTES_PER_PARAMETER
+    # 2 * 1000 slots, rounded up by doubling from 1024, of 3 + 1 floats, a reward, flags, priorities.
+    assert found.replay_bytes == 2048 * (4 * 3 + 4 + 4 + 2 + 8 + 8)
+    assert found.memory_bytes == found.model_bytes + found.replay_bytes
+
+
+def test_a_job_that_does_not_fit_is_refused_with_the_figures() -> None:
+    spec = made(budget={"total_steps": 10**6}, environment={"id": "Humanoid-v5"})
+    needed = estimate(spec).memory_bytes
+    assert refuse_if_too_large(spec, needed).memory_bytes == needed
+    with pytest.raises(EstimateTooLarge, match=r"GiB of replay buffer.*MRQ_JOB_MEMORY_BYTES") as no:
+        refuse_if_too_large(spec, needed - 1)
+    assert no.value.param == "algorithm.hyperparameters.buffer_size"
+    assert no.value.details == {"needed_bytes": needed, "allowed_bytes": needed - 1}
+
+
+def test_the_larger_part_is_named() -> None:
+    with pytest.raises(EstimateTooLarge) as no:
+        refuse_if_too_large(made(), 1000)
+    assert no.value.param == "algorithm.hyperparameters"
+
+
+def test_no_spec_that_is_allowed_breaks_the_estimate() -> None:
+    largest = {name: bounds.maximum for name, bounds in BOUNDS.items()}
+    kinds = {field.name: field.type for field in fields(Hyperparameters)}
+    values = {name: int(v) if kinds[name] == "int" else v for name, v in largest.items()}
+    for entry in CATALOGUE:
+        spec = made(
+            environment={"id": entry}, budget={"total_steps": 10**8}, **hyperparameters(**values)
+        )
+        with pytest.raises(EstimateTooLarge):
+            refuse_if_too_large(spec, 2**30)
