@@ -96,7 +96,7 @@ def postgres_server() -> Iterator[str]:
         _initialise(installed, folder, password, user)
         log = folder / "postgres.log"
         command = [str(installed / "bin/postgres"), "-D", str(folder / "data"), "-k", name]
-        for setting in ("listen_addresses=", "fsync=off", "full_page_writes=off"):
+        for setting in ("listen_addresses=", "fsync=off", "full_page_writes=off", "autovacuum=off"):
             command += ["-c", setting]
         command += ["-c", "max_connections=300", "-c", "shared_buffers=64MB"]
         process = _start(command, log, signal.SIGINT, user)

@@ -1,5 +1,6 @@
 """Every entry against the environment it describes, really built."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -89,8 +90,6 @@ def test_our_defaults_are_the_environments_own(entry: EnvironmentEntry) -> None:
 
 
 def own_default(env: "gymnasium.Env[Any, Any]", name: str) -> Any:
-    import inspect
-
     assert env.spec is not None
     if name in env.spec.kwargs:
         return env.spec.kwargs[name]

@@ -182,15 +182,19 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (environment("FrozenLake-v1", desc=["SG"]), "environment.kwargs.desc", "not permitted"),
     (environment(render_mode="human"), "environment.kwargs.render_mode", "not permitted"),
     (
-        environment(id="Pendulum-v1", max_episode_steps=1),
+        environment(max_episode_steps=1),
         "environment.kwargs.max_episode_steps",
-        "",
+        "not permitted",
     ),
     (environment(g="9"), "environment.kwargs.g", "valid number"),
     (environment(g=True), "environment.kwargs.g", "valid number"),
     (environment(g=10**400), "environment.kwargs.g", ""),
     (environment(g=-1), "environment.kwargs.g", "greater than or equal to 0; kwargs of Pendulum"),
-    (environment(**{str(n): n for n in range(33)}), "environment.kwargs", "at most 32"),
+    (
+        {"environment": {"id": "Pendulum-v1", "kwargs": {str(n): n for n in range(33)}}},
+        "environment.kwargs",
+        "at most 32",
+    ),
     # names and labels
     ({"name": ""}, "name", "at least 1"),
     ({"name": TOO_LONG}, "name", "at most 128"),
@@ -239,7 +243,7 @@ def test_names_and_labels_that_are_fine() -> None:
 
 def test_a_spec_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        made().seed = 5
+        made().seed = 5  # type: ignore[misc]
 
 
 # ---- estimates
@@ -256,7 +260,7 @@ def test_the_estimate_of_a_small_job_by_hand() -> None:
     found = estimate(spec)
     assert found.parameters == encoder + value + policy
     assert found.model_bytes == found.parameters * BYTES_PER_PARAMETER
-    # 2 * 1000 slots, rounded up by doubling from 1024, of 3 + 1 floats, a reward, flags, priorities.
+    # 2 * 1000 slots, doubled up from 1024, of 3 + 1 floats, a reward, flags and priorities.
     assert found.replay_bytes == 2048 * (4 * 3 + 4 + 4 + 2 + 8 + 8)
     assert found.memory_bytes == found.model_bytes + found.replay_bytes
 
