@@ -222,7 +222,7 @@ def record_training_checkpoint(
     """
     identity = new_id("ckpt")
     with database.write() as session:
-        job = update_owned(session, claim, resume_checkpoint_id=identity)
+        job = update_owned(session, claim, step=step, resume_checkpoint_id=identity)
         if step > session.get_one(Attempt, (claim.job_number, claim.epoch)).start_step:
             job.attempts_since_progress = 0
         session.execute(

@@ -44,9 +44,9 @@ def tiny_job(**changes: Any) -> dict[str, Any]:
         "name": "tiny",
         "environment": {"id": "Pendulum-v1"},
         "algorithm": {"preset": "small", "hyperparameters": TINY},
-        "budget": {"total_steps": 1_200},
-        "evaluation": {"every_steps": 300, "episodes": 2},
-        "checkpointing": {"every_steps": 150, "keep": 2},
+        "budget": {"total_steps": 700},
+        "evaluation": {"every_steps": 200, "episodes": 2},
+        "checkpointing": {"every_steps": 100, "keep": 2},
         "seed": 3,
     }
     return {**job, **changes}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.service import LiveService, tiny_job
 
-MIDDLE = 500  # between two checkpoints, in the middle of an episode and of a target cycle
+MIDDLE = 350  # between two checkpoints, in the middle of an episode and of a target cycle
 
 
 def _require_same_as(undisturbed: dict[str, Any], job: dict[str, Any]) -> None:
@@ -21,7 +21,7 @@ def _resumed_from_checkpoint(service: LiveService, job_id: str) -> list[dict[str
     attempts: list[dict[str, Any]] = service.get(f"/jobs/{job_id}/attempts")["data"]
     assert len(attempts) == 2
     assert attempts[0]["status"] == "lost"
-    assert attempts[1]["start_step"] >= 300
+    assert attempts[1]["start_step"] >= 200
     assert attempts[1]["resumed_from"] is not None
     return attempts
 
@@ -52,7 +52,7 @@ def test_a_killed_attempt_is_resumed_bit_exact(
     attempts = _resumed_from_checkpoint(service, job_id)
     assert (attempts[0]["reason"], attempts[0]["exit_code"]) == (reason, exit_code)
     evaluations = service.get(f"/jobs/{job_id}/evaluations")["data"]
-    assert [row["step"] for row in evaluations] == [0, 300, 600, 900, 1_200]
+    assert [row["step"] for row in evaluations] == [0, 200, 400, 600, 700]
 
 
 @pytest.mark.parametrize("victim", ["app.serve", "valkey-server", "worker.reconciler"])

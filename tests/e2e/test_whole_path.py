@@ -13,10 +13,10 @@ def test_a_job_is_trained_promoted_and_acts(
 ) -> None:
     job = undisturbed
     assert job["status_reason"] == "budget_exhausted"
-    assert job["progress"]["step"] == job["progress"]["total_steps"] == 1_200
+    assert job["progress"]["step"] == job["progress"]["total_steps"] == 700
     assert job["policy"]["name"] == "tiny"
     evaluations = service.get(f"/jobs/{job['id']}/evaluations")["data"]
-    assert [row["step"] for row in evaluations] == [0, 300, 600, 900, 1_200]
+    assert [row["step"] for row in evaluations] == [0, 200, 400, 600, 700]
     assert all(len(row["returns"]) == 2 for row in evaluations)
     best = max(evaluations, key=lambda row: (row["return_mean"], row["step"]))
     assert job["best"]["return_mean"] == best["return_mean"]
@@ -51,7 +51,7 @@ def test_a_running_job_is_cancelled_within_seconds(service: LiveService) -> None
 @pytest.mark.parametrize("environment_id", ["CartPole-v1", "FrozenLake-v1", "Blackjack-v1"])
 def test_discrete_actions_and_observations(service: LiveService, environment_id: str) -> None:
     name = environment_id.lower()
-    spec = tiny_job(name=name, environment={"id": environment_id}, budget={"total_steps": 500})
+    spec = tiny_job(name=name, environment={"id": environment_id}, budget={"total_steps": 300})
     job = service.wait_for_end(service.submit(spec))
     assert job["status"] == "succeeded", job["status_message"]
     example = {"CartPole-v1": [0.0] * 4, "FrozenLake-v1": 3, "Blackjack-v1": [14, 6, 0]}
@@ -66,7 +66,7 @@ def test_discrete_actions_and_observations(service: LiveService, environment_id:
 def test_the_same_on_postgresql(tmp_path: Path, empty_database_url: str) -> None:
     database = {"MRQ_DATABASE_URL": empty_database_url}
     with live_service(tmp_path / "data", environment=database) as service:
-        job = service.wait_for_end(service.submit(tiny_job(budget={"total_steps": 600})))
+        job = service.wait_for_end(service.submit(tiny_job(budget={"total_steps": 300})))
         assert job["status"] == "succeeded", job["status_message"]
         answer = service.client.post("/policies/tiny/act", json={"observation": [1.0, 0.0, 0.0]})
         assert answer.status_code == 200
