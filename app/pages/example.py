@@ -1,4 +1,4 @@
-"""The small job that the empty list offers: about a minute on one CPU core."""
+"""The small job that the empty list offers: a few minutes on one CPU core."""
 
 import orjson
 

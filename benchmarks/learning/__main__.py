@@ -60,7 +60,7 @@ def run(client: httpx2.Client, task: Task, seed: int) -> Result:
         "environment": {"id": task.environment_id},
         "algorithm": {"preset": "small"},
         "budget": {"total_steps": task.total_steps},
-        "evaluation": {"every_steps": 500, "episodes": 10},
+        "evaluation": {"every_steps": 500, "episodes": 20},
         "seed": seed,
     }
     started = time.monotonic()
@@ -92,7 +92,7 @@ def write_curves(task: Task, results: list[Result]) -> None:
         Curve(f"seed {r.seed}", [(e["step"], e["return_mean"]) for e in r.evaluations])
         for r in results
     ]
-    title = f"{task.environment_id}, preset small, mean return of 10 episodes"
+    title = f"{task.environment_id}, preset small, mean return of 20 episodes"
     stem.with_suffix(".svg").write_text(draw(title, curves, wanted=task.wanted))
 
 
