@@ -126,7 +126,6 @@ def write_table(results: list[Result]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", help="one environment")
     options = parser.parse_args()
     results = []
     with (
@@ -135,8 +134,6 @@ def main() -> int:
         service.client() as client,
     ):
         for task in TASKS:
-            if options.only not in (None, task.environment_id):
-                continue
             mine = []
             for seed in options.seeds:
                 mine.append(run(client, task, seed))
