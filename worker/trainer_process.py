@@ -107,4 +107,6 @@ class TrainerProcess:
 
 def _clean_environment(threads: int) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(SECRET_PREFIX)}
-    return {**kept, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    # Each step takes and frees the same large blocks; glibc must not hand them back every time.
+    allocation = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+    return {**allocation, **kept, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
