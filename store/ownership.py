@@ -44,11 +44,14 @@ def owned(claim: Claim) -> ColumnElement[bool]:
 
 
 def update_owned(session: Session, claim: Claim, **values: Any) -> Job:
-    """Changes the job's row under the guard and returns it, locked until the transaction ends."""
+    """Changes the job's row under the guard and returns it, locked until the transaction ends.
+
+    Without values it only looks and locks.
+    """
     changed = session.scalars(
         update(Job)
         .where(owned(claim))
-        .values(**values)
+        .values(**(values or {"epoch": claim.epoch}))
         .returning(Job)
         .execution_options(populate_existing=True)
     ).one_or_none()

@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy import select, update
 
 from store.artifacts import StoredFolder
+from store.clock import now_ms
 from store.database import Database
 from store.events import read_events
-from store.jobs import get_job, submit_job
+from store.jobs import get_job, list_attempts, submit_job
 from store.ownership import Claim, claim_next, start_from
 from store.results import (
     EvaluationResult,
@@ -19,7 +20,7 @@ from store.results import (
 )
 from store.settings import Settings
 from store.spec import JobSpec
-from store.tables import Checkpoint, Job
+from store.tables import Attempt, Checkpoint, Job
 
 BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
 BUNDLE = PolicyBundle(onnx=b"onnx bytes", manifest={"format_version": 1})
@@ -117,3 +118,14 @@ def events(database: Database, job: Job | Claim) -> list[tuple[int, str, dict[st
     number = job.number if isinstance(job, Job) else job.job_number
     with database.read() as session:
         return [(e.seq, e.type, e.data) for e in read_events(session, number, limit=10_000)]
+
+
+def attempts(database: Database, job: Job | Claim) -> list[Attempt]:
+    number = job.number if isinstance(job, Job) else job.job_number
+    with database.read() as session:
+        return list(list_attempts(session, number))
+
+
+def clock(database: Database) -> int:
+    with database.read() as session:
+        return session.execute(select(now_ms())).scalar_one()

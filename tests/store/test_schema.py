@@ -1,6 +1,8 @@
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen
 from typing import Any
@@ -150,6 +152,20 @@ def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
             check(database)
     assert schema.current_revision(database) == "9999"
     assert tables(database) == before
+
+
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_newer_releases_file_is_not_touched_at_all(empty: Database) -> None:
+    file = Path(empty.url.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+        connection.commit()
+    before = file.read_bytes()
+    with pytest.raises(SchemaTooNew):
+        schema.migrate(empty)
+    assert file.read_bytes() == before, "our own connections would turn it to WAL"
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_processes_that_must_not_migrate_say_what_to_do(empty: Database) -> None:

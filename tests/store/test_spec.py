@@ -72,9 +72,10 @@ def test_equal_requests_have_one_hash() -> None:
 
 @pytest.mark.parametrize(
     ("total", "evaluation", "checkpointing"),
-    [(1, 1, 1), (19, 1, 1), (40, 2, 4), (100_000, 5_000, 10_000), (10**8, 5_000, 10_000)],
+    [(1, 1, 1), (19, 1, 1), (40, 2, 4), (100_000, 5_000, 10_000), (10**8, 50_000, 50_000)],
 )
 def test_default_intervals(total: int, evaluation: int, checkpointing: int) -> None:
+    """Never more than 2000 of them: what the default would be refused for must not be it."""
     spec = made(budget={"total_steps": total})
     assert spec.evaluation.every_steps == evaluation
     assert spec.checkpointing.every_steps == checkpointing
@@ -158,7 +159,10 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"budget": {"total_steps": -5}}, "budget.total_steps", "greater than or equal to 1"),
     ({"budget": {"total_steps": 10**8 + 1}}, "budget.total_steps", "less than or equal to 100000"),
     ({"budget": {"total_steps": 10**18}}, "budget.total_steps", "less than or equal to 100000"),
-    ({"budget": {"total_steps": 1e18}}, "budget.total_steps", "valid integer"),
+    ({"budget": {"total_steps": 1e18}}, "budget.total_steps", "less than or equal to 100000"),
+    ({"budget": {"total_steps": 1.5}}, "budget.total_steps", "valid integer"),
+    ({"budget": {"total_steps": math.inf}}, "budget.total_steps", "valid integer"),
+    ({"budget": {"total_steps": "1000"}}, "budget.total_steps", "valid integer"),
     ({"budget": {"total_steps": 10**400}}, "budget.total_steps", ""),
     ({"budget": {}}, "budget.total_steps", "required"),
     ({"seed": -1}, "seed", "greater than or equal to 0"),
@@ -235,6 +239,20 @@ def test_too_many_of_them_are_refused(part: str) -> None:
     assert made(budget=budget, **{part: {"every_steps": 501}})
 
 
+def test_steps_may_be_written_as_people_write_them() -> None:
+    spec = made(budget={"total_steps": 1e6}, evaluation={"every_steps": 1e4})
+    assert spec == made(budget={"total_steps": 1_000_000}, evaluation={"every_steps": 10_000})
+    assert type(spec.budget.total_steps) is int
+
+
+def test_a_job_that_learns_nothing_is_warned_of() -> None:
+    """10 000 random steps come first."""
+    (warning,) = made(budget={"total_steps": 10_000}).warnings()
+    assert "budget.total_steps=10000 end within the 10000 random steps" in warning
+    assert made(budget={"total_steps": 10_001}).warnings() == []
+    assert made(algorithm={"preset": "small"}, budget={"total_steps": 1001}).warnings() == []
+
+
 def test_names_and_labels_that_are_fine() -> None:
     labels = {"team": "", "a.b/c_d-e": "größer 😀 \\ \" '", "0": "x" * 256}
     spec = made(name="A" + "1._-" * 31, labels=labels)
@@ -257,12 +275,16 @@ def test_the_estimate_of_a_small_job_by_hand() -> None:
     encoder = (4 + 2 + 2) + 2 + (3 + 2 + 2) + 2 * (1 + 1 + 3)
     value = 2 * (2 + 2 + 2 + 2)
     policy = 2 + 2 + 2
+    # Per step of the unroll: the observation, and 3 times what each unit of a layer gives.
+    batch = 4 * 256 * (5 + 1) * (3 + 3 * (5 + 2 + 1 + 1 + 3))
     found = estimate(spec)
     assert found.parameters == encoder + value + policy
     assert found.model_bytes == found.parameters * BYTES_PER_PARAMETER
     # 2 * 1000 slots, doubled up from 1024, of 3 + 1 floats, a reward, flags and priorities.
-    assert found.replay_bytes == 2048 * (4 * 3 + 4 + 4 + 2 + 8 + 8)
-    assert found.memory_bytes == found.model_bytes + found.replay_bytes
+    # Half as much again while it doubles.
+    assert found.replay_bytes == 1.5 * 2048 * (4 * 3 + 4 + 4 + 2 + 8 + 8)
+    assert found.batch_bytes == batch
+    assert found.memory_bytes == found.model_bytes + batch + found.replay_bytes
 
 
 def test_a_job_that_does_not_fit_is_refused_with_the_figures() -> None:
