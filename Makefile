@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 # Where to take torch from, where the default index would send a CUDA build: for instance
 # make setup PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_OPTIONS ?=
-KILLS ?= 6
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -26,7 +25,7 @@ setup: $(STAMP) ## Make .venv with everything in it, under constraints.txt (CPU 
 setup-browser: ## Find a Chromium for the browser tests, or install one
 	@./tests/browser/find-chromium.sh
 
-demo: setup ## Train an agent through the API and let it act (about three minutes)
+demo: setup ## Train an agent through the API and let it act
 	@$(BIN)/mrq demo
 
 run: setup ## Start the service here; Ctrl+C stops it
@@ -51,7 +50,7 @@ parity: setup ## Compare with the golden numbers of the reference, in float64
 bench: setup ## Benchmarks that fit in ten minutes
 	$(BIN)/python -m benchmarks.act
 
-learning: setup ## Learning runs of the preset small through the service (about half an hour)
+learning: setup ## Learning runs of the preset small through the service
 	$(BIN)/python -m benchmarks.learning
 
 clean: ## Remove the virtual environment and caches

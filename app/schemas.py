@@ -59,7 +59,12 @@ class JobLinks(TypedDict):
     act: str | None
 
 
-class JobView(TypedDict):
+class JudgedSpec(TypedDict):
+    estimate: EstimateView | None
+    warnings: list[str]
+
+
+class JobView(JudgedSpec):
     id: str
     name: str
     labels: dict[str, str]
@@ -68,7 +73,6 @@ class JobView(TypedDict):
     status_message: str | None
     cancel_requested: bool
     spec: dict[str, Any]
-    estimate: EstimateView | None
     progress: ProgressView
     attempt: int
     queue_position: int | None

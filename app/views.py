@@ -21,6 +21,7 @@ from app.schemas import (
     EventView,
     JobLinks,
     JobView,
+    JudgedSpec,
     LiveView,
     Number,
     PolicyEvaluation,
@@ -49,6 +50,7 @@ def job_views(session: Session, jobs: Sequence[Job]) -> list[JobView]:
 
 
 def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
+    judged = _judged(orjson.dumps(job.spec))
     return {
         "id": job.id,
         "name": job.name,
@@ -58,7 +60,8 @@ def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
         "status_message": job.message,
         "cancel_requested": job.cancel_requested,
         "spec": job.spec,
-        "estimate": _stored_estimate(orjson.dumps(job.spec)),
+        "estimate": judged["estimate"],
+        "warnings": judged["warnings"],
         "progress": progress_view(job),
         "attempt": job.epoch,
         "queue_position": queue_position(session, job),
@@ -89,12 +92,13 @@ def _job_links(job: Job, policy: Policy | None) -> JobLinks:
 
 
 @lru_cache(maxsize=1024)
-def _stored_estimate(spec: bytes) -> EstimateView | None:
-    """None for the spec of an older release that this one would not take any more."""
+def _judged(stored: bytes) -> JudgedSpec:
+    """No estimate for the spec of an older release that this one would not take any more."""
     try:
-        return estimate_view(estimate(JobSpec.model_validate_json(spec)))
+        spec = JobSpec.model_validate_json(stored)
     except ValidationError:
-        return None
+        return {"estimate": None, "warnings": []}
+    return {"estimate": estimate_view(estimate(spec)), "warnings": spec.warnings()}
 
 
 def estimate_view(needed: Estimate) -> EstimateView:

@@ -1,20 +1,16 @@
 """Child processes: started, watched, started again when they die, stopped in order."""
 
-import ctypes
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from store.processes import describe_exit, kill_group, kill_with_parent
+
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # A child that lived this long was healthy: its next death starts with the shortest pause again.
 HEALTHY_SECONDS = 60.0
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 class Child:
@@ -72,8 +68,8 @@ class Child:
             return
         if now - self._started_at > HEALTHY_SECONDS:
             self._pause = FIRST_PAUSE_SECONDS
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        self._say(f"{self.name} died ({how}); starting it again in {self._pause:g} s ({self._log})")
+        how = describe_exit(code)
+        self._say(f"{self.name} was {how}; starting it again in {self._pause:g} s ({self._log})")
         self._start_again_at = now + self._pause
         self._pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2)
 
@@ -87,22 +83,8 @@ class Child:
             self._process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._say(f"{self.name} did not stop in time; killed")
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        finally:
-            self._process.wait()
-
-
-def kill_with_parent() -> None:
-    """For `preexec_fn`: the kernel kills the child when its parent ends, however that ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def stop_with_parent() -> None:
-    """The same with SIGTERM, for a child that has children of its own to stop."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        kill_group(self._process.pid)
+        self._process.wait()
 
 
 def stop(children: Sequence[Child], grace_seconds: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx2
 
-from cli.children import stop_with_parent
+from store.processes import stop_with_parent
 
 STOP_SECONDS = 60.0
 

@@ -14,7 +14,7 @@ from store.settings import Settings
 def exclusive_data_folder(settings: Settings) -> Iterator[None]:
     """Makes the folder and its parts; the lock ends with the process, however it ends."""
     for folder in (settings.data_dir, settings.run_dir, settings.log_dir, settings.artifact_dir):
-        _make(folder)
+        make_folder(folder)
     lock = settings.run_dir / "up.lock"
     with lock.open("a+") as file:
         try:
@@ -32,7 +32,7 @@ def exclusive_data_folder(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / f".probe-{os.getpid()}"

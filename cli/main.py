@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from cli.demo import play_demo
+from cli.folder import make_folder
 from cli.up import up as run_service
 from store.database import Database
 from store.errors import SetupError
@@ -46,7 +47,7 @@ def up(
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to this release's schema. `mrq up` does it by itself."""
     settings = _settings(data_dir)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(settings.data_dir)
     database = Database(settings.database_url)
     migrate_database(database)
     database.dispose()

@@ -26,13 +26,13 @@ STOP_SECONDS = 15.0  # a trainer finishes its step and writes a checkpoint
 
 def up(settings: Settings, host: str, port: int, workers: int, say: Callable[[str], None]) -> None:
     """Returns when asked to stop by SIGINT or SIGTERM. Raises `SetupError` before anything runs."""
-    with exclusive_data_folder(settings), _listen(host, port) as listener:
+    with _listen(host, port) as listener, exclusive_data_folder(settings):
         database = Database(settings.database_url)
         migrate(database)
         database.dispose()
         key, is_new = make_api_key(settings)
         asked = _Asked()
-        service = Service(settings, key, listener, workers, say)
+        service = Service(settings, key, listener, workers, asked, say)
         try:
             service.start()
             if not asked.to_stop:
@@ -47,12 +47,12 @@ def up(settings: Settings, host: str, port: int, workers: int, say: Callable[[st
 
 
 class _Asked:
-    """Set by the first SIGINT or SIGTERM."""
+    """Set by the first SIGINT, SIGTERM or SIGHUP (the terminal was closed)."""
 
     def __init__(self) -> None:
         self.to_stop = False
-        signal.signal(signal.SIGINT, self._ask)
-        signal.signal(signal.SIGTERM, self._ask)
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._ask)
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
@@ -66,8 +66,10 @@ class Service:
         key: str,
         listener: socket.socket,
         workers: int,
+        asked: _Asked,
         say: Callable[[str], None],
     ) -> None:
+        self._asked = asked
         self._settings = settings
         self._key = key
         self._listener = listener
@@ -82,6 +84,8 @@ class Service:
     def start(self) -> None:
         self._broker_child = self._child("broker", *self._broker.command)
         self._wait_for("broker", self._broker.answers)
+        if self._asked.to_stop:
+            return
         python = sys.executable
         self._others = [
             self._child("server", python, "-m", "app.serve", "--fd", str(self._listener.fileno())),
@@ -125,6 +129,8 @@ class Service:
             **key,
             "MRQ_DATA_DIR": str(self._settings.data_dir),
             "MRQ_BROKER_URL": self._broker.url,
+            # The workers share this machine's memory.
+            "MRQ_JOB_MEMORY_BYTES": str(self._settings.job_memory_bytes // self._workers),
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -136,7 +142,7 @@ class Service:
 
     def _wait_for(self, name: str, answers: Callable[[], bool]) -> None:
         until = time.monotonic() + START_SECONDS
-        while not answers():
+        while not self._asked.to_stop and not answers():
             self.watch()
             if time.monotonic() > until:
                 raise SetupError(

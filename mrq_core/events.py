@@ -27,6 +27,8 @@ class Started:
     step: int
     resumed: bool
     parameter_count: int
+    # False: the environment did not come back to where the checkpoint left it.
+    exact: bool = True
 
 
 @dataclass(frozen=True)

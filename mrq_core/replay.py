@@ -123,6 +123,10 @@ class Replay:
         if terminated or truncated:
             self._close_episode(next_observation)
 
+    def cut_episode(self, final_observation: Floats) -> None:
+        """A truncation after the last transition that was added."""
+        self._close_episode(final_observation)
+
     def sample_encoder(self) -> EncoderBatch:
         slots = self.tree.sample(self.rng, self.h.batch_size)
         horizon = self.h.enc_horizon

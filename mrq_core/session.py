@@ -76,9 +76,19 @@ class Session:
     def save(self, directory: Path) -> None:
         checkpoint.save(self, directory)
 
-    def resume(self, directory: Path) -> None:
-        """Also replays the episode under way; ResumeError if anything does not fit."""
-        checkpoint.restore(self, directory)
+    def resume(self, directory: Path) -> bool:
+        """Also replays the episode under way; ResumeError if the checkpoint does not fit.
+
+        False if the environment did not come back to where it was, as on another kind of machine:
+        the episode then ends there, truncated, and the next one begins.
+        """
+        return checkpoint.restore(self, directory)
+
+    def cut_episode(self) -> None:
+        """Ends the stored episode where it stands, as a time limit would."""
+        if self.replay.episode_length > 0:
+            self.replay.cut_episode(self.episode.observation)
+        self.episode = self.begin_episode(self.episode.index + 1)
 
     def parameter_count(self) -> int:
         networks = (self.agent.encoder, self.agent.value, self.agent.policy)

@@ -39,9 +39,8 @@ def train(
     """
     session = Session(run)
     with closing(session.environment):
-        if resume_from is not None:
-            session.resume(resume_from)
-        yield Started(session.step, resume_from is not None, session.parameter_count())
+        exact = resume_from is None or session.resume(resume_from)
+        yield Started(session.step, resume_from is not None, session.parameter_count(), exact)
         evaluator = Evaluator(run)
         with closing(evaluator.environment):
             yield from _events(session, evaluator, stop, resumed=resume_from is not None)

@@ -147,7 +147,7 @@ def list_policies(
 
 
 def list_checkpoints(
-    session: Session, job_number: int, *, limit: int = 100
+    session: Session, job_number: int, *, limit: int = 1_000
 ) -> Sequence[Checkpoint]:
     """Newest first, without their bytes."""
     query = (

@@ -114,6 +114,15 @@ def _key_ids(session: Session, names: set[str]) -> dict[str, int]:
     return dict(session.execute(query).all())
 
 
+def record_warning(database: Database, claim: Claim, message: str) -> None:
+    """For what goes on all the same, and should be known."""
+    with database.write() as session:
+        update_owned(session, claim)
+        append_event(
+            session, claim.job_number, "warning", {"message": message}, attempt=claim.epoch
+        )
+
+
 def record_evaluation(
     database: Database, claim: Claim, result: EvaluationResult, bundle: PolicyBundle, *, keep: int
 ) -> str:

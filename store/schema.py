@@ -1,11 +1,14 @@
 """Bringing a database to this release's schema, and refusing one that is newer."""
 
+import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import make_url
 
 import migrations
 from store.database import Database
@@ -27,8 +30,26 @@ def migrate(database: Database) -> None:
 
 
 def current_revision(database: Database) -> str | None:
+    if database.is_sqlite:
+        return _revision_in_file(Path(make_url(database.url).database or ""))
     with database.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def _revision_in_file(file: Path) -> str | None:
+    """Read-only: our own engine would turn a newer release's file to WAL before looking."""
+    if not file.exists():
+        return None
+    connection = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise
+    finally:
+        connection.close()
+    return None if row is None else str(row[0])
 
 
 def refuse_newer_schema(database: Database) -> None:

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
 
 
 def _half_of_physical_memory() -> int:
@@ -61,7 +62,8 @@ class Settings(BaseSettings):
     def _fill_in_and_check(self) -> Self:
         self.data_dir = self.data_dir.expanduser().absolute()
         if not self.database_url:
-            self.database_url = f"sqlite:///{self.data_dir / 'mrq.db'}"
+            file = str(self.data_dir / "mrq.db")
+            self.database_url = URL.create("sqlite", database=file).render_as_string()
         if not self.database_url.startswith(DATABASE_URLS):
             kind = self.database_url.split(":", 1)[0]
             raise ValueError(

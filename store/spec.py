@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -24,14 +26,30 @@ from pydantic_core import PydanticCustomError
 from mrq_core.config import PRESETS, Hyperparameters
 from store.catalogue import CATALOGUE, EnvironmentEntry
 
+ID_PREFIXES = ("pol_", "job_", "ckpt_")
+
+
+def _not_an_id(value: str) -> str:
+    if value.startswith(ID_PREFIXES):
+        raise ValueError(f"{value!r} must not begin with {', '.join(ID_PREFIXES)}: ids begin so")
+    return value
+
+
+def _whole(value: object) -> object:
+    """1e18 is an integer to whoever writes it: the bound, not the type, is what refuses it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    str,
+    StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+    AfterValidator(_not_an_id),
 ]
 LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=LABEL_KEY)]
 # No control characters: they deceive whoever reads a list, and PostgreSQL stores no NUL.
 LabelValue = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Steps = Annotated[int, Field(ge=1, le=100_000_000)]
+Steps = Annotated[int, Field(ge=1, le=100_000_000), BeforeValidator(_whole)]
 
 # More evaluations or checkpoints than this would cost more than the training they look at.
 MAX_MARKS = 2_000
@@ -142,13 +160,6 @@ class JobSpec(Part):
     checkpointing: CheckpointingSpec = Field(default_factory=CheckpointingSpec)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
-    @field_validator("name")
-    @classmethod
-    def _not_an_id(cls, value: str | None) -> str | None:
-        if value is not None and value.startswith(("pol_", "job_", "ckpt_")):
-            raise ValueError(f"{value!r} must not begin with pol_, job_ or ckpt_: ids begin so")
-        return value
-
     @model_validator(mode="after")
     def _resolve(self) -> Self:
         total = self.budget.total_steps
@@ -172,7 +183,7 @@ class JobSpec(Part):
         total = self.budget.total_steps
         every: int | None = getattr(self, part).every_steps
         if every is None:
-            return default
+            return max(default, -(-total // MAX_MARKS))
         if total / every > MAX_MARKS:
             raise refused(
                 f"{part}.every_steps",
@@ -180,6 +191,18 @@ class JobSpec(Part):
                 f"allowed: {MAX_MARKS}, so at least {-(-total // MAX_MARKS)} steps",
             )
         return every
+
+    def warnings(self) -> list[str]:
+        """What is allowed and hardly meant."""
+        warmup = self.algorithm.hyperparameters.warmup_steps
+        total = self.budget.total_steps
+        if total > warmup:
+            return []
+        return [
+            f"budget.total_steps={total} end within the {warmup} random steps of the warm-up "
+            "(algorithm.hyperparameters.warmup_steps): nothing will be learnt. More steps, the "
+            "preset small or a shorter warm-up change that."
+        ]
 
     def resolved_name(self) -> str:
         assert self.name is not None

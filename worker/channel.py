@@ -13,6 +13,7 @@ from typing import IO, Any
 
 class Kind(StrEnum):
     STARTED = "started"
+    ALIVE = "alive"
     PROGRESS = "progress"
     EVALUATION = "evaluation"
     CHECKPOINT = "checkpoint"

@@ -13,12 +13,18 @@ from store.results import (
     record_evaluation,
     record_progress,
     record_training_checkpoint,
+    record_warning,
 )
 from worker.channel import Kind, Message
 from worker.outbox import Outbox
 
 # Metrics of one second go into one transaction: SQLite syncs the disk at each commit.
 PROGRESS_SECONDS = 1.0
+
+NOT_EXACT = (
+    "The environment did not come back to where the checkpoint left it (another kind of machine?): "
+    "the episode under way was cut off there and a new one begun. All that was learnt is restored."
+)
 
 
 class HandIn:
@@ -43,6 +49,8 @@ class HandIn:
     def take(self, message: Message) -> None:
         body = message.body
         match message.kind:
+            case Kind.STARTED if not body["exact"]:
+                self.outbox.add(lambda: record_warning(self._database, self._claim, NOT_EXACT))
             case Kind.PROGRESS:
                 self._rows.append(MetricRow(step=body["step"], values=body["metrics"]))
                 self._steps_per_second = body["steps_per_second"]

@@ -25,7 +25,8 @@ from store.ownership import (
     start_from,
 )
 from store.policies import succeed
-from store.results import training_folders
+from store.processes import describe_exit
+from store.results import record_warning, training_folders
 from store.settings import Settings
 from store.spec import JobSpec
 from store.states import JobStatus, Reason
@@ -34,7 +35,6 @@ from worker.channel import Kind, Message, Order
 from worker.handin import HandIn
 from worker.lease import Lease
 from worker.outbox import Outbox
-from worker.processes import describe_exit
 from worker.trainer_process import TRAINER, TrainerProcess
 
 logger = logging.getLogger(__name__)
@@ -80,6 +80,16 @@ class Supervisor:
                 self._attempt(claim, lease)
         except Fenced as error:
             logger.warning("stopped: %s", error)
+        except Exception as error:  # ours, or a write that the database will never take
+            logger.exception("attempt %d at %s failed", claim.epoch, claim.job_id)
+            give_up_attempt(
+                self._database,
+                self._settings,
+                claim,
+                Reason.INTERNAL_ERROR,
+                message=f"{type(error).__name__}: {error}",
+                exit_code=None,
+            )
 
     def _attempt(self, claim: Claim, lease: Lease) -> None:
         try:
@@ -118,7 +128,7 @@ class Supervisor:
     def _checkpoint_to_resume(self, claim: Claim) -> tuple[Checkpoint | None, Path | None]:
         """The newest checkpoint whose files are what the database says they are."""
         with self._database.read() as session:
-            candidates = resumable_checkpoints(session, claim)
+            candidates = list(resumable_checkpoints(session, claim))
         for checkpoint in candidates:
             assert checkpoint.folder is not None
             try:
@@ -126,6 +136,8 @@ class Supervisor:
                 return checkpoint, self._artifacts.verified(checkpoint.folder, files)
             except CheckpointCorrupt as error:
                 logger.error("checkpoint %s is corrupt: %s", checkpoint.id, error)
+                text = f"The checkpoint of step {checkpoint.step} is corrupt and was passed over"
+                record_warning(self._database, claim, f"{text}: {error}")
         if candidates:
             raise AllCheckpointsCorrupt(
                 f"None of the {len(candidates)} training checkpoints can be read any more; "
@@ -223,7 +235,8 @@ class Attempt:
         elif self._lease.cancel_requested.is_set() or self._hand_in.cancel_requested:
             status, reason = JobStatus.CANCELLED, Reason.CANCELLED_BY_USER
             finish(self._database, self._claim, status, reason)
-        elif word is not None and word.kind is Kind.STOPPED:
+        elif self._stop_asked_at is not None and self._draining():
+            # With a checkpoint of this very step, or with an older one if it did not come in time.
             release(self._database, self._claim)
         elif self._hung:
             self._give_up(Reason.NO_PROGRESS, self._silence())

@@ -7,10 +7,12 @@ checkpoint folders. It knows no database: what it says becomes true when the sup
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, assert_never
@@ -22,15 +24,16 @@ from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progresse
 from mrq_core.run import TrainingRun
 from mrq_core.training import train
 from store.artifacts import ArtifactFolder
+from store.processes import die_with_parent
 from store.spec import JobSpec
 from store.states import Reason
 from worker.channel import Kind, Message, Order, StopRequest, send
-from worker.processes import die_with_parent
 
 # A curve is drawn from at most this many points, so no more are logged.
 MAX_POINTS = 1_000
 MIN_LOG_EVERY = 25
 PACE_WINDOW_SECONDS = 30.0
+ALIVE_SECONDS = 5.0
 
 
 def training_run(spec: JobSpec, device: str) -> TrainingRun:
@@ -56,16 +59,43 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
 class Pace:
     """Steps per second over a recent window: the random warm-up is fast and says nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._marks: deque[tuple[float, int]] = deque()
 
     def at(self, step: int) -> float | None:
-        now = time.monotonic()
+        now = self._clock()
         self._marks.append((now, step))
-        while now - self._marks[0][0] > PACE_WINDOW_SECONDS:
+        # The last mark before the window stays: reports may be further apart than the window.
+        while len(self._marks) > 2 and now - self._marks[1][0] > PACE_WINDOW_SECONDS:
             self._marks.popleft()
         seconds = now - self._marks[0][0]
         return (step - self._marks[0][1]) / seconds if seconds > 0 else None
+
+
+class Beacon:
+    """Asked before every step whether to stop, it also tells the supervisor that steps are made.
+
+    Events come by steps, so a slow environment may be silent for long and yet not hang.
+    """
+
+    def __init__(self, stop: Callable[[], bool], say_alive: Callable[[], None]) -> None:
+        self._stop = stop
+        self._say_alive = say_alive
+        self._asked = 0
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def __call__(self) -> bool:
+        self._asked += 1
+        return self._stop()
+
+    def _watch(self) -> None:
+        seen = 0
+        while True:
+            time.sleep(ALIVE_SECONDS)
+            if self._asked != seen:
+                seen = self._asked
+                self._say_alive()
 
 
 class Reporter:
@@ -73,12 +103,21 @@ class Reporter:
 
     def __init__(self, stream: IO[bytes], order: Order) -> None:
         self._stream = stream
+        self._lock = threading.Lock()  # the beacon speaks from its own thread
         self._order = order
         self._artifacts = ArtifactFolder(Path(order.artifact_dir))
         self._pace = Pace()
 
     def report(self, event: Event) -> None:
-        send(self._stream, self._message(event))
+        self._send(self._message(event))
+
+    def say_alive(self) -> None:
+        with suppress(OSError, ValueError):  # the stream may be closed already
+            self._send(Message(Kind.ALIVE))
+
+    def _send(self, message: Message) -> None:
+        with self._lock:
+            send(self._stream, message)
 
     def _message(self, event: Event) -> Message:
         match event:
@@ -120,7 +159,9 @@ def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
     spec = JobSpec.model_validate(order.spec)
     resume_from = None if order.resume_from is None else Path(order.resume_from)
     events: Iterator[Event] = train(
-        training_run(spec, order.device), resume_from=resume_from, stop=stop
+        training_run(spec, order.device),
+        resume_from=resume_from,
+        stop=Beacon(stop, reporter.say_alive),
     )
     for event in events:
         reporter.report(event)

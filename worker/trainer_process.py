@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from store.processes import kill_group
 from worker.channel import Message, Order, receive
-from worker.processes import kill_group
 
 # The trainer runs environment code: it gets no key, no database, no broker.
 SECRET_PREFIX = "MRQ_"
@@ -51,7 +51,7 @@ class TrainerProcess:
         return self._process.pid
 
     def next_message(self, timeout: float) -> Message | None:
-        """None when nothing came in time, or nothing will come any more (see `has_ended`)."""
+        """None when nothing came in time, or nothing will come: then `exit_code` is set."""
         try:
             message = self._messages.get(timeout=timeout)
         except queue.Empty:

@@ -18,17 +18,19 @@ ADVICE: Mapping[str, str] = {
         "rewards for extreme values, then submit the job again."
     ),
     "environment_error": (
-        "The message above comes from the environment. Check environment.kwargs, and that "
-        "`mrq doctor` finds the environment's packages on the worker's host."
+        "The message above comes from the environment. Check environment.kwargs, and that the "
+        "environment's packages are installed on the worker's host."
     ),
     "crash_loop": (
         "Look at the attempts below: the exit code and message of each say what ended it. "
         "Exit code -9 is usually too little memory: make buffer_size or the networks smaller."
     ),
-    "worker_lost": "Check that a worker is running (`mrq doctor`), then submit the job again.",
+    "worker_lost": (
+        "Check that a worker is running and reaches the database, then submit the job again."
+    ),
     "trainer_died": (
         "A negative exit code is a signal; -9 is usually too little memory: make buffer_size or "
-        "the networks smaller. The worker's log has the trainer's last words."
+        "the networks smaller. The trainer's log is in logs/jobs of the worker's data folder."
     ),
     "checkpoint_corrupt": (
         "Check the disk that holds the artifacts. The evaluated policies below are in the "
@@ -41,7 +43,7 @@ ADVICE: Mapping[str, str] = {
         "its steps are that slow."
     ),
 }
-OTHERWISE = "Look at the worker's log for the full error, and run `mrq doctor` on its host."
+OTHERWISE = "Look at the trainer's log, in logs/jobs of the worker's data folder."
 
 
 def failure_of(reason: str | None) -> Failure:

@@ -16,7 +16,7 @@ from app.pages.promotion import checkpoint_of, promote
 from app.pages.questions import ask_cancel, ask_promote
 from app.pages.rendering import page
 from app.pages.theme import remember_theme
-from store.jobs import cancel_job
+from store.jobs import cancel_job, get_job
 
 router = APIRouter(include_in_schema=False)
 
@@ -68,8 +68,8 @@ def ask_to_cancel(request: Request, job: JobDep) -> Response:
 
 
 @router.post("/ui/jobs/{job_id}/cancel")
-def cancel(database: DatabaseDep, job: JobDep) -> Response:
-    return _see(cancel_job(database, job.id).id)
+def cancel(database: DatabaseDep, job_id: str) -> Response:
+    return _see(cancel_job(database, job_id).id)
 
 
 @router.get("/ui/jobs/{job_id}/promote")
@@ -81,12 +81,11 @@ def ask_to_promote(
 
 
 @router.post("/ui/jobs/{job_id}/promote")
-def promote_one(
-    session: ReadSession, database: DatabaseDep, loaded: PoliciesDep, job: JobDep, form: FormDep
-) -> Response:
-    checkpoint = checkpoint_of(session, job, field(form, "checkpoint_id"))
+def promote_one(database: DatabaseDep, loaded: PoliciesDep, job_id: str, form: FormDep) -> Response:
+    with database.read() as session:  # given back before a connection to write is asked for
+        checkpoint = checkpoint_of(session, get_job(session, job_id), field(form, "checkpoint_id"))
     promote(database, loaded, checkpoint, field(form, "name"))
-    return _see(job.id)
+    return _see(job_id)
 
 
 @router.post("/ui/theme")

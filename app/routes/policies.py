@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.answers import Json, page
 from app.body import JsonBody, parse
@@ -24,13 +24,6 @@ class Promotion(BaseModel):
 
     checkpoint_id: str = Field(max_length=128)
     name: Name | None = Field(default=None, description="The job's name if left out.")
-
-    @field_validator("name")
-    @classmethod
-    def _not_an_id(cls, value: str | None) -> str | None:
-        if value is not None and value.startswith("pol_"):
-            raise ValueError(f"name={value!r} must not begin with pol_: ids begin so")
-        return value
 
 
 class PolicyQuery(BaseModel):

@@ -46,14 +46,13 @@ class Result:
     evaluations: list[dict[str, Any]]
     promoted_step: int
     fresh_returns: list[float]
-    minutes: float
 
     @property
     def fresh_mean(self) -> float:
         return statistics.fmean(self.fresh_returns)
 
 
-def run(client: httpx2.Client, task: Task, seed: int) -> Result:
+def submit(client: httpx2.Client, task: Task, seed: int) -> str:
     name = f"{task.environment_id.lower()}-seed-{seed}"
     spec = {
         "name": name,
@@ -63,18 +62,21 @@ def run(client: httpx2.Client, task: Task, seed: int) -> Result:
         "evaluation": {"every_steps": 500, "episodes": 20},
         "seed": seed,
     }
-    started = time.monotonic()
-    job = client.post("/jobs", json=spec).raise_for_status().json()
+    return str(client.post("/jobs", json=spec).raise_for_status().json()["id"])
+
+
+def collect(client: httpx2.Client, task: Task, seed: int, job_id: str) -> Result:
+    """Waits for the job, then plays its policy."""
+    job = client.get(f"/jobs/{job_id}").raise_for_status().json()
     while job["status"] not in ("succeeded", "failed", "cancelled"):
         time.sleep(1.0)
         job = client.get(f"/jobs/{job['id']}").raise_for_status().json()
     if job["status"] != "succeeded":
-        raise RuntimeError(f"{name} {job['status']}: {job['status_message']}")
+        raise RuntimeError(f"{job['name']} {job['status']}: {job['status_message']}")
     page = client.get(f"/jobs/{job['id']}/evaluations").raise_for_status().json()
     best = next(row for row in page["data"] if row["best"])
     played = play_episodes(client, job["policy"]["id"], task.environment_id, FRESH_SEEDS)
-    minutes = (time.monotonic() - started) / 60
-    return Result(task, seed, page["data"], best["step"], played.returns, minutes)
+    return Result(task, seed, page["data"], best["step"], played.returns)
 
 
 def write_curves(task: Task, results: list[Result]) -> None:
@@ -126,20 +128,22 @@ def write_table(results: list[Result]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     results = []
     with (
         tempfile.TemporaryDirectory(prefix="mrq-learning-") as folder,
-        embedded_service(Path(folder)) as service,
+        embedded_service(Path(folder), workers=options.workers) as service,
         service.client() as client,
     ):
+        jobs = {(t, s): submit(client, t, s) for t in TASKS for s in options.seeds}
         for task in TASKS:
             mine = []
             for seed in options.seeds:
-                mine.append(run(client, task, seed))
+                mine.append(collect(client, task, seed, jobs[task, seed]))
                 print(
                     f"{task.environment_id} seed {seed}: {mine[-1].fresh_mean:.1f} "
-                    f"(wanted {task.wanted:g}), {mine[-1].minutes:.1f} min",
+                    f"(wanted {task.wanted:g})",
                     flush=True,
                 )
             write_curves(task, mine)

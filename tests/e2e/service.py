@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from cli.children import stop_with_parent
+from store.processes import stop_with_parent
 
 API_KEY = "a-key-for-tests-only"
 # Everything that waits in production waits less here.
@@ -101,8 +101,9 @@ class LiveService:
     def find_process(self, part: str) -> psutil.Process:
         """The first process under `mrq up` whose command line has this part."""
         for process in psutil.Process(self.process.pid).children(recursive=True):
-            if part in " ".join(process.cmdline()):
-                return process
+            with suppress(psutil.NoSuchProcess):
+                if part in " ".join(process.cmdline()):
+                    return process
         raise AssertionError(f"no process with {part!r} under mrq up")
 
     def kill(self, part: str) -> int:

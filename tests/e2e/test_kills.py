@@ -1,12 +1,13 @@
 """kill -9 of each process in the middle of a job: it succeeds without a hand, byte for byte."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.e2e.service import LiveService, tiny_job
+from tests.e2e.service import LiveService, live_service, tiny_job
 
 MIDDLE = 350  # between two checkpoints, in the middle of an episode and of a target cycle
 
@@ -15,6 +16,11 @@ def _require_same_as(undisturbed: dict[str, Any], job: dict[str, Any]) -> None:
     assert job["status"] == "succeeded", job["status_message"]
     assert job["weights_sha256"] == undisturbed["weights_sha256"]
     assert job["best"]["return_mean"] == undisturbed["best"]["return_mean"]
+
+
+def _require_running(job: dict[str, Any]) -> None:
+    assert job["status"] == "running", "too late: a kill now would prove nothing"
+    assert job["progress"]["step"] < 650
 
 
 def _resumed_from_checkpoint(service: LiveService, job_id: str) -> list[dict[str, Any]]:
@@ -42,7 +48,7 @@ def test_a_killed_attempt_is_resumed_bit_exact(
     exit_code: int | None,
 ) -> None:
     job_id = service.submit(tiny_job())
-    service.wait_for_step(job_id, MIDDLE)
+    _require_running(service.wait_for_step(job_id, MIDDLE))
     trainer = service.find_process("worker.trainer")
     service.kill(victim)
     _, alive = psutil.wait_procs([trainer], timeout=5)
@@ -60,7 +66,7 @@ def test_a_running_job_does_not_notice(
     service: LiveService, undisturbed: dict[str, Any], victim: str
 ) -> None:
     job_id = service.submit(tiny_job())
-    service.wait_for_step(job_id, MIDDLE)
+    _require_running(service.wait_for_step(job_id, MIDDLE))
     killed = service.kill(victim)
     job = service.wait_for_end(job_id)
     _require_same_as(undisturbed, job)
@@ -95,3 +101,16 @@ def test_stopping_hands_the_job_back_and_starting_again_finishes_it(
     assert [row["status"] for row in attempts] == ["released", "succeeded"]
     # Nothing was done twice: the second attempt began where the first one stopped.
     assert attempts[1]["start_step"] == attempts[0]["end_step"] >= MIDDLE
+
+
+def test_after_a_kill_of_mrq_up_itself_the_next_one_finishes_the_job(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    with live_service(tmp_path / "data") as first:
+        job_id = first.submit(tiny_job())
+        _require_running(first.wait_for_step(job_id, MIDDLE))
+        first.process.kill()
+        first.process.wait()
+    with live_service(tmp_path / "data") as second:
+        _require_same_as(undisturbed, second.wait_for_end(job_id))
+        _resumed_from_checkpoint(second, job_id)

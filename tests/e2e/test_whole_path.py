@@ -20,7 +20,10 @@ def test_a_job_is_trained_promoted_and_acts(
     assert all(len(row["returns"]) == 2 for row in evaluations)
     best = max(evaluations, key=lambda row: (row["return_mean"], row["step"]))
     assert job["best"]["return_mean"] == best["return_mean"]
-    answer = service.client.post("/policies/tiny/act", json={"observation": [1.0, 0.0, 0.0]})
+    reference = f"tiny:{job['policy']['version']}"
+    answer = service.client.post(
+        f"/policies/{reference}/act", json={"observation": [1.0, 0.0, 0.0]}
+    )
     assert answer.status_code == 200, answer.text
     (torque,) = answer.json()["action"]
     assert -2.0 <= torque <= 2.0

@@ -201,12 +201,35 @@ def test_arrays_of_another_shape_are_refused(file: str, tmp_path: Path) -> None:
         next(iter(train(run, resume_from=tmp_path / "5")))
 
 
-def test_an_environment_that_does_not_repeat_itself_is_refused(tmp_path: Path) -> None:
+def test_where_an_environment_does_not_repeat_itself_the_episode_is_cut(tmp_path: Path) -> None:
     run = tiny_run("Drifting-v0", evaluation_every=10**9)
     directory = checkpoint_of(run, 13, tmp_path)
+    learnt = load_file(directory / "agent.safetensors")
 
-    with pytest.raises(ResumeError, match="the environment does not repeat itself: episode 2"):
-        next(iter(train(run, resume_from=directory)))
+    session = Session(run)
+    assert session.resume(directory) is False
+    session.save(_folder(tmp_path / "after"))
+    # What was learnt is all there; the episode 2 that was under way has ended, truncated.
+    restored = load_file(tmp_path / "after" / "agent.safetensors")
+    assert all(np.array_equal(restored[name], array) for name, array in learnt.items())
+    assert (session.step, session.episode.index, session.replay.episode_length) == (13, 3, 0)
+    last = session.replay.cursor - 1
+    assert not session.replay.transition[last]
+    assert not session.replay.terminated[last - 1]
+    cut = len(load_file(directory / "episode.safetensors")["actions"])
+    assert 0 < cut <= run.hyperparameters.horizon
+    assert not session.replay.tree.leaves[last - cut : last + 1].any()
+    session.environment.close()
+
+    events = list(train(run, resume_from=directory))
+    assert isinstance(events[0], Started)
+    assert not events[0].exact
+    assert isinstance(events[-1], Finished)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 def test_a_tampered_action_is_noticed(tmp_path: Path) -> None:
@@ -216,8 +239,9 @@ def test_a_tampered_action_is_noticed(tmp_path: Path) -> None:
     episode["actions"][4] *= np.float32(0.5)
     save_file(episode, directory / "episode.safetensors")
 
-    with pytest.raises(ResumeError, match="does not repeat itself"):
-        next(iter(train(run, resume_from=directory)))
+    started = next(iter(train(run, resume_from=directory)))
+    assert isinstance(started, Started)
+    assert not started.exact
 
 
 def test_a_checkpoint_holds_no_pickle(tmp_path: Path) -> None:

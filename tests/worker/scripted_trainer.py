@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO
 
 from store.artifacts import ArtifactFolder
+from store.processes import die_with_parent
 from store.states import Reason
 from worker.channel import Kind, Message, Order, StopRequest, send
-from worker.processes import die_with_parent
 
 
 def _checkpoint(stream: IO[bytes], order: Order, step: int) -> None:
@@ -62,6 +62,20 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
         case "diverges":
             body = {"reason": Reason.NON_FINITE, "message": "loss/value at step 7"}
             send(stream, Message(Kind.FAILED, body))
+        case "breaks-the-protocol":
+            send(stream, Message(Kind.EVALUATION, {"step": 1}))
+            time.sleep(600)
+        case "ignores-stop":
+            time.sleep(600)
+        case "is-slow-but-alive":
+            for _ in range(20):
+                time.sleep(0.15)
+                send(stream, Message(Kind.ALIVE))
+            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
+        case "came-back-elsewhere":
+            body = {"step": start, "resumed": True, "parameter_count": 1, "exact": False}
+            send(stream, Message(Kind.STARTED, body))
+            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
         case "says-half-a-message":
             stream.write(b'{"kind": "evaluation", "bytes": 100, "body": {}}\nshort')
         case "leaves-a-child":

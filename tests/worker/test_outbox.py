@@ -1,7 +1,7 @@
 """Order and completeness when the database is away for a while."""
 
 import pytest
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from store.errors import Fenced
 from worker import outbox as module
@@ -47,6 +47,29 @@ def test_a_duplicate_after_a_doubtful_commit_counts_as_written() -> None:
     outbox.flush()
     outbox.flush()
     assert len(outbox) == 0
+
+
+def test_a_write_that_no_second_try_can_help_is_shown() -> None:
+    outbox = Outbox()
+
+    def write() -> None:
+        raise DataError("INSERT", {}, Exception("value too long"))
+
+    outbox.add(write)
+    with pytest.raises(DataError):
+        outbox.flush()
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", -1.0)
+    outbox = Outbox()
+
+    def write() -> None:
+        raise _away()
+
+    outbox.add(write)
+    with pytest.raises(OperationalError):
+        outbox.flush()
 
 
 def test_a_duplicate_without_doubt_is_a_bug_and_is_shown() -> None:

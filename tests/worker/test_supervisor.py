@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from store.database import Database
+from store.events import read_events
 from store.jobs import cancel_job, get_job, list_attempts, submit_job
 from store.ownership import jobs_to_ring, reap_expired
 from store.policies import find_policy
@@ -17,6 +18,7 @@ from store.settings import Settings
 from store.spec import JobSpec
 from store.states import AttemptStatus, JobStatus, Reason
 from store.tables import Attempt, Job
+from worker import supervisor as supervisor_module
 from worker.supervisor import Supervisor
 
 # The transactions themselves are tested on both databases, in tests/store.
@@ -112,6 +114,48 @@ def test_a_hanging_trainer_is_killed_and_the_job_queued_again(
     assert _job(database, job_id).status == JobStatus.QUEUED
     (attempt,) = _attempts(database, job_id)
     assert (attempt.status, attempt.reason) == (AttemptStatus.LOST, Reason.NO_PROGRESS)
+
+
+def test_a_slow_trainer_that_is_alive_is_left_alone(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(no_progress_seconds=1.5, backoff_seconds=0.0)
+    job_id = _submit(database, "is-slow-but-alive")
+    _supervisor(database, settings).run_next()
+    assert _job(database, job_id).status == JobStatus.SUCCEEDED
+
+
+def test_an_error_of_ours_ends_the_attempt_and_is_told(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "breaks-the-protocol")
+    _supervisor(database, quick).run_next()
+    (attempt,) = _attempts(database, job_id)
+    assert (attempt.status, attempt.reason) == (AttemptStatus.LOST, Reason.INTERNAL_ERROR)
+    assert attempt.message is not None
+    assert "KeyError" in attempt.message
+
+
+def test_a_trainer_that_will_not_stop_is_killed_and_the_drained_job_not_charged(
+    database: Database, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "STOP_GRACE_SECONDS", 0.5)
+    job_id = _submit(database, "ignores-stop")
+    beginning = time.monotonic()
+    _supervisor(database, quick, lambda: time.monotonic() > beginning + 0.5).run_next()
+    job = _job(database, job_id)
+    assert (job.status, job.reason, job.attempts_since_progress) == ("queued", "drained", 0)
+
+
+def test_a_resume_that_is_not_exact_is_told(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "came-back-elsewhere")
+    _supervisor(database, quick).run_next()
+    assert _job(database, job_id).status == JobStatus.SUCCEEDED
+    assert "episode under way was cut off" in _warnings(database, job_id)[0]
+
+
+def _warnings(database: Database, job_id: str) -> list[str]:
+    with database.read() as session:
+        events = read_events(session, get_job(session, job_id).number)
+    return [event.data["message"] for event in events if event.type == "warning"]
 
 
 def test_divergence_is_not_retried(database: Database, quick: Settings) -> None:
@@ -215,6 +259,8 @@ def test_a_corrupt_checkpoint_is_passed_over_for_the_one_before(
     (quick.artifact_dir / job_id / "2-20" / "state.json").write_text('{"step": 99}')
     _supervisor(database, quick).run_next()
     assert [a.start_step for a in _attempts(database, job_id)] == [0, 10, 10]
+    (warning,) = _warnings(database, job_id)
+    assert warning.startswith("The checkpoint of step 20 is corrupt and was passed over")
 
 
 def test_a_job_whose_checkpoints_are_all_gone_fails_and_never_starts_from_nothing(

@@ -1,10 +1,12 @@
-"""Processes that never outlive their parent."""
+"""Processes that never outlive their parent, and how they ended."""
 
 import ctypes
 import os
 import signal
 
 _PR_SET_PDEATHSIG = 1
+# Loaded here: between fork and exec there must be as little to do as can be.
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(parent: int) -> None:
@@ -12,9 +14,19 @@ def die_with_parent(parent: int) -> None:
 
     `parent` is the pid the caller expects: if it is already gone, the signal would never come.
     """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    kill_with_parent()
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_with_parent() -> None:
+    """For `preexec_fn`, too: the kernel kills the child when its parent ends, however it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def stop_with_parent() -> None:
+    """The same with SIGTERM, for a child that has children of its own to stop."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def kill_group(leader: int) -> None:
@@ -28,4 +40,4 @@ def kill_group(leader: int) -> None:
 def describe_exit(code: int) -> str:
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    return f"exited with code {code}"
+    return f"ended with exit code {code}"
