@@ -21,6 +21,7 @@ def assert_nothing_is_left(database: Database) -> None:
     ("changes", "param", "said"),
     [
         ({"environment": {"id": "os:system"}}, "environment.id", "'os:system'"),
+        ({"environment": {"id": "evil:Env-v0"}}, "environment.id", "'evil:Env-v0'"),
         ({"environment": {"id": "CartPole-v1/../x"}}, "environment.id", "allowed: CartPole-v1"),
         (
             {"environment": {"id": "Ant-v5", "kwargs": {"xml_file": "/etc/passwd"}}},
@@ -29,7 +30,8 @@ def assert_nothing_is_left(database: Database) -> None:
         ),
         ({"budget": {"total_steps": -5}}, "budget.total_steps", "-5"),
         ({"budget": {"total_steps": 10**18}}, "budget.total_steps", "100000000"),
-        ({"budget": {"total_steps": 1e18}}, "budget.total_steps", "1e+18"),
+        ({"budget": {"total_steps": 1e18}}, "budget.total_steps", "100000000"),
+        ({"budget": {"total_steps": 1.5}}, "budget.total_steps", "1.5"),
         ({"budget": {"total_steps": "9"}}, "budget.total_steps", "'9'"),
         ({"budget": {}}, "budget.total_steps", "missing"),
         ({"surprise": 1}, "surprise", "allowed: name, labels, environment"),

@@ -313,3 +313,37 @@ def test_no_spec_that_is_allowed_breaks_the_estimate() -> None:
         )
         with pytest.raises(EstimateTooLarge):
             refuse_if_too_large(spec, 2**30)
+
+
+@pytest.mark.parametrize("total", [1, 19, 20, 10_000_000, 10_000_001, 33_333_333, 100_000_000])
+def test_what_is_resolved_is_accepted_again_as_it_stands(total: int) -> None:
+    spec = JobSpec.model_validate(
+        {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": total}}
+    )
+    assert JobSpec.model_validate(spec.to_json()) == spec
+    assert spec.evaluation.every_steps is not None
+    assert total / spec.evaluation.every_steps <= 2_000
+
+
+def test_a_budget_that_ends_within_the_warm_up_is_told() -> None:
+    def warnings(total: int) -> list[str]:
+        budget = {"total_steps": total}
+        body = {"environment": {"id": "Pendulum-v1"}, "budget": budget}
+        return JobSpec.model_validate(body).warnings()
+
+    assert warnings(10_001) == []
+    (warning,) = warnings(10_000)
+    assert "budget.total_steps=10000" in warning
+    assert "warmup_steps" in warning
+
+
+def test_the_estimate_counts_one_batch() -> None:
+    wide = {"batch_size": 65_536, "encoder_hidden_dim": 4_096, "enc_horizon": 10}
+    body = {
+        "environment": {"id": "Pendulum-v1"},
+        "budget": {"total_steps": 20_000},
+        "algorithm": {"hyperparameters": wide},
+    }
+    # At the least the three hidden layers of both encoders, forwards: 4 bytes a unit.
+    least = 4 * 65_536 * 10 * 5 * 4_096
+    assert estimate(JobSpec.model_validate(body)).batch_bytes > least

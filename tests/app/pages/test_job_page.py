@@ -24,7 +24,7 @@ def test_a_waiting_job(browser: TestClient, database: Database) -> None:
     assert "pendulum-small queued Pendulum-v1 seed 3 submitted" in text
     assert "team=locomotion" in text
     assert "Step 0 of 10,000 Queue 1st in queue Best return –" in text  # noqa: RUF001
-    assert "The curve begins with the first evaluation, at step 500." in text
+    assert "The curve begins with the first evaluation, before the first step." in text
     assert "No evaluation yet." in text
 
 

@@ -85,6 +85,27 @@ def test_another_discrete_action_is_refused() -> None:
         open_policy(replace(policy, manifest=policy.manifest | {"golden": golden}))
 
 
+def _with_logits(rows: list[list[float]]) -> ServablePolicy:
+    """A discrete policy with its recorded outputs changed, and the actions that go with them."""
+    policy = servable(DISCRETE)
+    golden = policy.manifest["golden"] | {"outputs": rows}
+    return replace(policy, manifest=policy.manifest | {"golden": golden})
+
+
+def test_large_logits_are_compared_relative_to_their_size() -> None:
+    """100.00001 and 100.00002 are neighbours in float32; a policy must not be refused for that."""
+    large = linear_bundle(DISCRETE)
+    outputs = large.manifest["golden"]["outputs"]
+    scale = 1_000.0 / np.abs(outputs).max()
+    graph = linear_graph(WEIGHTS * np.float32(scale), tanh=False)
+    exact = (GOLDEN.astype(np.float64) @ (WEIGHTS * scale).astype(np.float64)).tolist()
+    policy = replace(_with_logits(exact), onnx=graph, sha256=hashlib.sha256(graph).hexdigest())
+    open_policy(policy)
+    off = [[value * 1.001 for value in row] for row in exact]
+    with pytest.raises(PolicyBroken, match="outputs are off"):
+        open_policy(replace(_with_logits(off), onnx=graph, sha256=policy.sha256))
+
+
 @pytest.mark.parametrize(
     ("policy", "why"),
     [
