@@ -18,6 +18,16 @@ def _attribute(html: str, name: str) -> str:
     return value or ""
 
 
+def test_a_budget_within_the_warm_up_is_pointed_out(
+    browser: TestClient, database: Database
+) -> None:
+    def shown(**changes: Any) -> str:
+        return text_of(browser.get(f"/ui/jobs/{submit(database, **changes).id}").text)
+
+    assert "Warning: budget.total_steps=10000" in shown(algorithm={"preset": "paper"})
+    assert "Warning:" not in shown()
+
+
 def test_a_waiting_job(browser: TestClient, database: Database) -> None:
     job = submit(database, labels={"team": "locomotion"})
     text = text_of(browser.get(f"/ui/jobs/{job.id}").text)
