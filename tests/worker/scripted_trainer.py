@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from store.artifacts import ArtifactFolder
 from store.processes import die_with_parent
@@ -50,6 +50,7 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
     if order.resume_from is not None:
         start = json.loads((Path(order.resume_from) / "state.json").read_text())["step"]
     _progress(stream, start + 1)
+    body: dict[str, Any]
     match order.spec["name"]:
         case "crashes":
             print("about to crash")  # noqa: T201 (goes to the attempt's log)
