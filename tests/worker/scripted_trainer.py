@@ -69,7 +69,7 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
         case "ignores-stop":
             time.sleep(600)
         case "is-slow-but-alive":
-            for _ in range(20):
+            for _ in range(40):
                 time.sleep(0.15)
                 send(stream, Message(Kind.ALIVE))
             send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))

@@ -37,9 +37,9 @@ def _left_ms(database: Database) -> int:
 def test_the_lease_is_renewed_while_held(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:
-    settings = make_settings(lease_seconds=1.5, heartbeat_seconds=0.1)
+    settings = make_settings(lease_seconds=3.0, heartbeat_seconds=0.1)
     with Lease(settings, _claim(database, settings)) as lease:
-        until = time.monotonic() + 2.5  # longer than the lease
+        until = time.monotonic() + 4.0  # longer than the lease
         while time.monotonic() < until:
             assert lease.held
             time.sleep(0.1)

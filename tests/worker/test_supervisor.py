@@ -119,7 +119,7 @@ def test_a_hanging_trainer_is_killed_and_the_job_queued_again(
 def test_a_slow_trainer_that_is_alive_is_left_alone(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:
-    settings = make_settings(no_progress_seconds=1.5, backoff_seconds=0.0)
+    settings = make_settings(no_progress_seconds=4.0, backoff_seconds=0.0)
     job_id = _submit(database, "is-slow-but-alive")
     _supervisor(database, settings).run_next()
     assert _job(database, job_id).status == JobStatus.SUCCEEDED
