@@ -156,7 +156,7 @@ class Agent:
             + self.h.lambda_terminal * termination * batch.terminations_seen
         )
         self.encoder_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self.encoder_optimizer.step()
         parts = (part.detach() for part in (loss, dynamics, reward, termination))
         return EncoderStatistics(*parts)
@@ -176,7 +176,7 @@ class Agent:
         q = self.value(zsa)
         loss = F.smooth_l1_loss(q, target.unsqueeze(1).expand_as(q))
         self.value_optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.value_parameters, self.h.value_grad_clip)
         self.value_optimizer.step()
         q = q.detach()

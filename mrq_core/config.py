@@ -102,11 +102,10 @@ class Hyperparameters:
 
 def _require_number(name: str, value: object, *, whole: bool) -> None:
     bounds = BOUNDS[name]
-    kinds = int if whole else (int, float)
-    proper = isinstance(value, kinds) and not isinstance(value, bool)
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     # Written so that NaN, which compares false, is refused.
-    inside = proper and bounds.minimum <= value <= bounds.maximum  # type: ignore[operator]
-    _require(inside, name, value, f"{'an integer' if whole else 'a number'} {bounds}")
+    inside = isinstance(value, int | float) and bounds.minimum <= value <= bounds.maximum
+    _require(number and inside, name, value, f"{'an integer' if whole else 'a number'} {bounds}")
 
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:

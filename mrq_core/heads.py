@@ -34,6 +34,7 @@ class ActionHead(Protocol):
 
 
 class ContinuousHead:
+    # Some arguments matter to the other kind of head only (noqa: ARG002).
     noise_scale = 1.0
 
     def draw_gumbel(self, u_shape: torch.Size, generator: torch.Generator) -> Tensor:  # noqa: ARG002

@@ -43,6 +43,7 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_acks_late": False,
         "task_reject_on_worker_lost": False,  # a poison job is handled by the attempt counter
         "task_default_queue": QUEUE,
+        # kombu says it is typed, and its Queue is not.
         "task_queues": [Queue(QUEUE)],  # type: ignore[no-untyped-call]
         "task_create_missing_queues": False,
         "task_publish_retry": False,  # the reconciler retries, and knows for how long

@@ -128,7 +128,7 @@ class Supervisor:
     def _checkpoint_to_resume(self, claim: Claim) -> tuple[Checkpoint | None, Path | None]:
         """The newest checkpoint whose files are what the database says they are."""
         with self._database.read() as session:
-            candidates = list(resumable_checkpoints(session, claim))
+            candidates = resumable_checkpoints(session, claim)
         for checkpoint in candidates:
             assert checkpoint.folder is not None
             try:

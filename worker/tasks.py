@@ -15,6 +15,7 @@ from worker.supervisor import Supervisor
 logger = logging.getLogger(__name__)
 
 
+# Celery has no types.
 @shared_task(name=TASK)  # type: ignore[untyped-decorator]
 def ring(job_id: str) -> None:
     """`job_id` says for whom it rang; which job is taken, the database decides."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copy
 from threading import Thread
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -120,9 +121,9 @@ def visit(chromium: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
     """Options are those of a browser context, such as `color_scheme` or `java_script_enabled`."""
     contexts: list[BrowserContext] = []
 
-    def begin(**options: object) -> Visit:
-        defaults: dict[str, object] = {"viewport": {"width": 1280, "height": 800}}
-        context = chromium.new_context(**(defaults | options))  # type: ignore[arg-type]
+    def begin(**options: Any) -> Visit:
+        defaults: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+        context = chromium.new_context(**(defaults | options))
         contexts.append(context)
         context.set_default_timeout(20_000)
         visit = Visit(context.new_page(), server.url)

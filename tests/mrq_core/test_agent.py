@@ -78,12 +78,16 @@ def test_weights_start_xavier_uniform_and_biases_at_zero() -> None:
 
 
 def test_making_an_agent_leaves_the_global_generators_alone() -> None:
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    def numpy_state() -> list[int]:
+        state = np.random.get_state(legacy=False)["state"]
+        return [*state["key"].tolist(), state["pos"]]
+
+    before = torch.get_rng_state(), numpy_state()
     agent = make_agent()
     agent.train(filled_replay())
 
     assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1] == np.random.get_state()[1].tolist()  # type: ignore[index]
+    assert before[1] == numpy_state()
 
 
 def test_before_termination_includes_the_terminating_step() -> None:

@@ -30,14 +30,14 @@ def test_every_number_has_bounds() -> None:
 def test_both_bounds_are_allowed_and_nothing_beyond(field: dataclasses.Field[Any]) -> None:
     low, high = BOUNDS[field.name]
     room = {"warmup_steps": {"buffer_size": 10_000_000}, "buffer_size": {"warmup_steps": 1}}
-    others = room.get(field.name, {})
+    others: dict[str, Any] = dict(room.get(field.name, {}))
     for value in (low, high):
-        made: Any = Hyperparameters(**{field.name: value, **others})  # type: ignore[arg-type]
+        made = Hyperparameters(**{field.name: value, **others})
         assert getattr(made, field.name) == value
     whole = field.type == "int"
     for beyond in (low - 1, high + 1) if whole else (low - 1e-9, high * 1.001, math.nan, math.inf):
         with pytest.raises(ValueError, match=rf"^{field.name} is .*between {low} and {high}$"):
-            Hyperparameters(**{field.name: beyond, **others})  # type: ignore[arg-type]
+            Hyperparameters(**{field.name: beyond, **others})
 
 
 @pytest.mark.parametrize(

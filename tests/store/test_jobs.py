@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -305,7 +306,7 @@ def test_a_cancel_and_a_claim_at_once_agree(database: Database, settings: Settin
     for _ in range(6):
         job = submit(database)
         actions: list[Callable[[], Any]] = [
-            lambda job=job: cancel_job(database, job.id),  # type: ignore[misc]
+            partial(cancel_job, database, job.id),
             lambda: claim_next(database, settings, "w1", "host1"),
         ]
         with ThreadPoolExecutor(2) as pool:

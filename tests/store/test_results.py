@@ -2,7 +2,7 @@ import hashlib
 import math
 
 import pytest
-from sqlalchemy import delete, event, func, select, update
+from sqlalchemy import delete, event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import undefer
 
@@ -263,7 +263,7 @@ def fill(database: Database, claimed: Claim, count: int) -> None:
         for step in range(1, count + 1)
     ]
     with database.write() as session:
-        session.execute(Evaluation.__table__.insert(), rows)  # type: ignore[attr-defined]
+        session.execute(insert(Evaluation), rows)
 
 
 def test_deleting_a_checkpoint_reads_indexes_only(database: Database, settings: Settings) -> None:

@@ -261,6 +261,7 @@ def test_names_and_labels_that_are_fine() -> None:
 
 def test_a_spec_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
+        # mypy forbids it too; here it is done all the same.
         made().seed = 5  # type: ignore[misc]
 
 

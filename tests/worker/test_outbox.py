@@ -1,5 +1,7 @@
 """Order and completeness when the database is away for a while."""
 
+from functools import partial
+
 import pytest
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
@@ -28,7 +30,7 @@ def test_writes_keep_their_order_and_none_is_lost_while_the_database_is_away() -
         written.append(name)
 
     for name in "abc":
-        outbox.add(lambda name=name: write(name))  # type: ignore[misc]
+        outbox.add(partial(write, name))
     outbox.flush()
     assert (written, len(outbox)) == (["a"], 2)
     for _ in range(3):
