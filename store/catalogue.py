@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from store.errors import InvalidInput
-
 
 class Kwargs(BaseModel):
     """No kwargs. Subclasses add those that leave the spaces as they are."""
@@ -144,14 +142,3 @@ def _entries() -> list[EnvironmentEntry]:
 
 
 CATALOGUE: Mapping[str, EnvironmentEntry] = {entry.id: entry for entry in _entries()}
-
-
-def find_environment(environment_id: str) -> EnvironmentEntry:
-    entry = CATALOGUE.get(environment_id)
-    if entry is None:
-        raise InvalidInput(
-            f"environment.id={environment_id[:80]!r} is not an environment of this service. "
-            f"Allowed: {', '.join(CATALOGUE)}.",
-            param="environment.id",
-        )
-    return entry

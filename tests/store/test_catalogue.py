@@ -11,8 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from mrq_core.environments import make_environment
 from mrq_core.spaces import flatten, space_from_gymnasium
-from store.catalogue import CATALOGUE, EnvironmentEntry, Kwargs, find_environment
-from store.errors import InvalidInput
+from store.catalogue import CATALOGUE, EnvironmentEntry, Kwargs
 from store.spec import JobSpec
 
 
@@ -103,12 +102,3 @@ def test_no_kwarg_is_a_path_or_code() -> None:
             assert "'string'" not in text
             assert "'object'" not in text
             assert "'array'" not in text
-
-
-def test_what_is_not_in_it_is_refused_with_what_is() -> None:
-    with pytest.raises(
-        InvalidInput, match=r"'os:system' is not .* Allowed: CartPole-v1, Acro"
-    ) as no:
-        find_environment("os:system")
-    assert no.value.param == "environment.id"
-    assert find_environment("CartPole-v1").observation_dim == 4
