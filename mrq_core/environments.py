@@ -20,16 +20,38 @@ DEFAULT_MAX_EPISODE_STEPS = 1000
 
 
 def make_environment(
-    environment_id: str, kwargs: Mapping[str, Any], max_episode_steps: int | None
+    environment_id: str,
+    kwargs: Mapping[str, Any],
+    max_episode_steps: int | None,
+    action_repeat: int = 1,
 ) -> gymnasium.Env[Any, Any]:
-    """The caller has made sure that this id may be made. Ours is the only time limit there is."""
+    """The caller has made sure that this id may be made. `max_episode_steps` counts agent steps,
+    and is the only time limit there is; the environment's own counts its own steps."""
+    limit = None if max_episode_steps is None else max_episode_steps * action_repeat
     # Gymnasium's own checker costs time in every step and warns where we raise.
     env = gymnasium.make(
-        environment_id, max_episode_steps=max_episode_steps, disable_env_checker=True, **kwargs
+        environment_id, max_episode_steps=limit, disable_env_checker=True, **kwargs
     )
-    if env.spec is not None and env.spec.max_episode_steps is not None:
-        return env
-    return TimeLimit(env, DEFAULT_MAX_EPISODE_STEPS)
+    if env.spec is None or env.spec.max_episode_steps is None:
+        env = TimeLimit(env, DEFAULT_MAX_EPISODE_STEPS * action_repeat)
+    return ActionRepeat(env, action_repeat) if action_repeat > 1 else env
+
+
+class ActionRepeat(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Each action is taken `repeat` times, or until the episode ends; the rewards add up."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], repeat: int) -> None:
+        super().__init__(env)
+        self.repeat = repeat
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        total: Any = 0.0
+        for _ in range(self.repeat):
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total += reward
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, info
 
 
 @dataclass(frozen=True)
@@ -46,10 +68,14 @@ class Environment:
     """Whatever the environment does wrong becomes an EnvironmentFault that names the step."""
 
     def __init__(
-        self, environment_id: str, kwargs: Mapping[str, Any], max_episode_steps: int | None
+        self,
+        environment_id: str,
+        kwargs: Mapping[str, Any],
+        max_episode_steps: int | None,
+        action_repeat: int = 1,
     ) -> None:
         try:
-            self.env = make_environment(environment_id, kwargs, max_episode_steps)
+            self.env = make_environment(environment_id, kwargs, max_episode_steps, action_repeat)
         except Exception as error:
             raise EnvironmentFault(0, f"not made: {_told(error)}") from error
         self.observation_space = space_from_gymnasium(self.env.observation_space)

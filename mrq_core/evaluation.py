@@ -38,7 +38,10 @@ class Evaluator:
     def __init__(self, run: TrainingRun) -> None:
         self.run = run
         self.environment = Environment(
-            run.environment_id, run.environment_kwargs, run.max_episode_steps
+            run.environment_id,
+            run.environment_kwargs,
+            run.max_episode_steps,
+            run.action_repeat,
         )
 
     def evaluate(self, policy: Policy, step: int) -> Evaluation:

@@ -15,11 +15,13 @@ ActionMode: TypeAlias = Literal["deterministic", "sample"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """`max_episode_steps` None: the environment's own limit."""
+    """`max_episode_steps` None: the environment's own limit. Steps are agent steps everywhere:
+    one is `action_repeat` steps of the environment, whose rewards are summed."""
 
     environment_id: str
     environment_kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
+    action_repeat: int = 1
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
     total_steps: int
     seed: int = 0
@@ -34,6 +36,7 @@ class TrainingRun:
         for name in ("total_steps", "evaluation_every", "evaluation_episodes", "log_every"):
             _require_positive(name, getattr(self, name))
         _require_positive("checkpoint_every", self.checkpoint_every)
+        _require_positive("action_repeat", self.action_repeat)
         if self.max_episode_steps is not None:
             _require_positive("max_episode_steps", self.max_episode_steps)
         if not 0 <= self.seed < 2**63:
@@ -52,6 +55,7 @@ class TrainingRun:
             "environment_id": self.environment_id,
             "environment_kwargs": dict(self.environment_kwargs),
             "max_episode_steps": self.max_episode_steps,
+            "action_repeat": self.action_repeat,
             "hyperparameters": asdict(self.hyperparameters),
             "seed": self.seed,
         }

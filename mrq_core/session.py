@@ -38,7 +38,10 @@ class Session:
         h = run.hyperparameters
         self.run = run
         self.environment = Environment(
-            run.environment_id, run.environment_kwargs, run.max_episode_steps
+            run.environment_id,
+            run.environment_kwargs,
+            run.max_episode_steps,
+            run.action_repeat,
         )
         observation_dim = self.environment.observation_space.flat_size
         self.codec = self.environment.codec
