@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 # Where to take torch from, where the default index would send a CUDA build: for instance
 # make setup PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_OPTIONS ?=
+# Where learning runs leave their results and, until they are done, their checkpoints.
+RESULTS ?= build/learning
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser demo run test check format bench parity learning clean
+.PHONY: help setup setup-browser demo run test check format bench parity learning paper clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +18,7 @@ help: ## Show this help
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[train,embedded,postgres,dev]'
+	$(BIN)/pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[train,dmc,embedded,postgres,dev]'
 	touch $@
 
 setup: $(STAMP) ## Make .venv with everything in it, under constraints.txt (CPU torch)
@@ -49,9 +51,20 @@ parity: setup ## Compare with the golden numbers of the reference, in float64
 
 bench: setup ## Benchmarks that fit in ten minutes
 	$(BIN)/python -m benchmarks.act
+	$(BIN)/python -m benchmarks.train
 
-learning: setup ## Learning runs of the preset small through the service
+learning: setup ## Learning runs of the preset small (hours; goes on where it was interrupted)
 	$(BIN)/python -m benchmarks.learning
+	$(BIN)/python -m benchmarks.learning.suite $(RESULTS)
+	$(BIN)/python -m benchmarks.learning.report $(RESULTS)
+
+paper: setup ## Learning runs by the paper's protocol (half a day; goes on where it was interrupted)
+	for task in cartpole-swingup ball_in_cup-catch reacher-easy HalfCheetah-v4; do \
+	  for seed in 0 1; do \
+	    $(BIN)/python -m benchmarks.learning.paper $$task $$seed $(RESULTS) || exit; \
+	  done; \
+	done
+	$(BIN)/python -m benchmarks.learning.report $(RESULTS)
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

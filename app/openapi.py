@@ -36,15 +36,31 @@ _PROBLEM: dict[str, Any] = {
     },
     "required": ["type", "title", "status", "detail", "instance", "code", "param", "request_id"],
 }
+_MASK = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 1}, {"type": "boolean"}]},
+}
 _ACT_REQUEST: dict[str, Any] = {
     "type": "object",
     "description": "Exactly one of `observation` and `observations`.",
     "additionalProperties": False,
     "properties": {
-        "observation": {"description": "One observation, as the environment gives it."},
+        "observation": {
+            "description": (
+                "One observation, in the policy's `observation_space`; its `send` says it in words."
+            )
+        },
         "observations": {"type": "array", "minItems": 1, "items": {}},
         "mode": {"enum": list(MODES), "default": MODES[0]},
         "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
+        "action_mask": {
+            "description": (
+                "Discrete actions only: 1 for each choice that is allowed, the choices of all "
+                "components one after the other. With `observations`: one for all, or one each."
+            ),
+            "anyOf": [_MASK, {"type": "array", "minItems": 1, "items": _MASK}, {"type": "null"}],
+        },
     },
     "oneOf": [{"required": ["observation"]}, {"required": ["observations"]}],
 }

@@ -182,7 +182,10 @@ class PolicyView(TypedDict):
     job_id: str
     environment_id: str
     observation_space: dict[str, Any]
+    history: int
+    send: str
     action_space: dict[str, Any]
+    action_mask_size: int | None
     action_modes: list[str]
     step: int
     evaluation: PolicyEvaluation | None
@@ -194,9 +197,13 @@ class PolicyView(TypedDict):
 class EnvironmentView(TypedDict):
     id: str
     area: str
+    observation_kind: str
+    observation_shape: list[int]
     observation_dim: int
-    action_dim: int
     action_kind: str
+    action_dim: int
+    action_components: list[int]
+    masked: bool
     max_episode_steps: int
     kwargs_schema: dict[str, Any]
 

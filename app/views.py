@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from app import lookups
+from app.inputs import history_of, what_to_send
 from app.schemas import (
     AttemptView,
     BestView,
@@ -234,6 +235,8 @@ def _policy(
     policy: Policy, checkpoint: Checkpoint, evaluation: Evaluation | None, job_id: str
 ) -> PolicyView:
     manifest = checkpoint.manifest
+    action_space = manifest["action_space"]
+    continuous = action_space["type"] == "box" and action_space["dtype"] != "bool"
     path = f"/policies/{policy.id}"
     return {
         "id": policy.id,
@@ -241,9 +244,13 @@ def _policy(
         "version": policy.version,
         "checkpoint_id": policy.checkpoint_id,
         "job_id": job_id,
-        "environment_id": manifest["environment_id"],
+        # Without the module that training imported first.
+        "environment_id": manifest["environment_id"].rpartition(":")[2],
         "observation_space": manifest["observation_space"],
-        "action_space": manifest["action_space"],
+        "history": history_of(manifest),
+        "send": what_to_send(manifest),
+        "action_space": action_space,
+        "action_mask_size": None if continuous else manifest["action_dim"],
         "action_modes": ACTION_MODES,
         "step": checkpoint.step,
         "evaluation": None if evaluation is None else _policy_evaluation(evaluation),
@@ -266,9 +273,13 @@ def environment_view(entry: EnvironmentEntry) -> EnvironmentView:
     return {
         "id": entry.id,
         "area": entry.area,
-        "observation_dim": entry.observation_dim,
-        "action_dim": entry.action_dim,
+        "observation_kind": entry.observation_kind,
+        "observation_shape": list(entry.frame_shape),
+        "observation_dim": math.prod(entry.frame_shape),
         "action_kind": entry.action_kind,
+        "action_dim": entry.action_dim,
+        "action_components": list(entry.action_components),
+        "masked": entry.masked,
         "max_episode_steps": entry.max_episode_steps,
         "kwargs_schema": entry.kwargs.model_json_schema(),
     }

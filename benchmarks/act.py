@@ -56,6 +56,7 @@ def prepare(folder: str) -> None:
     from mrq_core.agent import Agent
     from mrq_core.config import Hyperparameters
     from mrq_core.export import export_policy
+    from mrq_core.observations import observation_form
     from mrq_core.policy import policy_of
     from mrq_core.spaces import Box
     from store.database import Database
@@ -72,7 +73,7 @@ def prepare(folder: str) -> None:
     migrate(database)
     observations = Box((-1.0,) * 17, (1.0,) * 17, (17,))
     actions = Box((-1.0,) * 6, (1.0,) * 6, (6,))
-    agent = Agent(Hyperparameters(), 17, action_codec(actions).action_dim, discrete=False, seed=0)
+    agent = Agent(Hyperparameters(), (17,), action_codec(actions).action_dim, seed=0)
     exported = export_policy(
         policy_of(agent),
         environment_id="HalfCheetah-v5",
@@ -82,7 +83,9 @@ def prepare(folder: str) -> None:
         hyperparameters=Hyperparameters(),
         step=1,
         weights_sha256="",
-        sample_observations=np.zeros((2, 17), np.float32),
+        form=observation_form(observations),
+        masked=False,
+        sample_states=np.zeros((2, 17), np.float32),
     )
     spec = {"name": "bench", "environment": {"id": "HalfCheetah-v5"}, "budget": {"total_steps": 10}}
     submit_job(database, JobSpec.model_validate(spec))

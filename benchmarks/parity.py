@@ -1,4 +1,4 @@
-"""Compares every number of the reference cases with ours, in float64.
+"""Compares every number of the reference cases with ours, in float64 and in float32.
 
 The relative error of an array is its largest absolute difference, divided by the largest absolute
 value in the reference (or by 1 where that is all zeros). Run: python -m benchmarks.parity
@@ -17,23 +17,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mrq_core.agent import Agent, Noise
+from mrq_core.augmentation import shift
 from mrq_core.config import Hyperparameters
 from mrq_core.replay import EncoderBatch, ValueBatch
 from mrq_core.two_hot import TwoHot
 
-REFERENCE = Path(__file__).parent.parent / "tests" / "reference"
-CASES = ("continuous", "continuous_terminals", "discrete")
-TOLERANCE = 1e-9
+ROOT = Path(__file__).parent.parent
+# The case with images is too large for the repository (6 MB) and lies beside it.
+FOLDERS = (ROOT / "tests" / "reference", ROOT.parent / "shared" / "reference")
+CASES = ("continuous", "continuous_terminals", "discrete", "pixels_discrete")
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 UPDATES = 3
+SHIFT_PAD = 4
 
 Case = Mapping[str, NDArray[Any]]
 Errors = dict[str, float]
 
 # Our parameter names, and the reference's.
 _ENCODER = {
-    "state_layers.0": "zs_mlp.l1",
-    "state_layers.1": "zs_mlp.l2",
-    "state_layers.2": "zs_mlp.l3",
+    **{f"state.layers.{i}": f"zs_mlp.l{i + 1}" for i in range(3)},
+    **{f"state.convolutions.{i}": f"zs_cnn{i + 1}" for i in range(4)},
+    "state.projection": "zs_lin",
     "za": "za",
     "zsa1": "zsa.l1",
     "zsa2": "zsa.l2",
@@ -44,25 +48,50 @@ _VALUE = {"layers.0": "q1.l1", "layers.1": "q1.l2", "layers.2": "q1.l3", "output
 
 
 def main() -> int:
-    worst = {name: max(case_errors(name).values()) for name in CASES}
-    worst["two_hot"] = max(two_hot_errors().values())
-    for name, error in worst.items():
-        verdict = "ok" if error <= TOLERANCE else "TOO LARGE"
-        print(f"{name:22} worst relative error {error:.1e}  {verdict}")
-    return int(max(worst.values()) > TOLERANCE)
+    good = True
+    for dtype, tolerance in TOLERANCES.items():
+        worst = {name: max(case_errors(name, dtype).values()) for name in CASES}
+        worst["two_hot"] = max(two_hot_errors(dtype).values())
+        for name, error in worst.items():
+            verdict = "ok" if error <= tolerance else "TOO LARGE"
+            print(f"{name:22} {str(dtype)[6:]} worst relative error {error:.1e}  {verdict}")
+            good &= error <= tolerance
+    differing = shift_difference()
+    print(f"{'random_shift':22} uint8   differing pixels {differing}  {'NOT ' * bool(differing)}ok")
+    return int(not good or differing > 0)
 
 
-def case_errors(name: str) -> Errors:
+def load(name: str) -> dict[str, NDArray[Any]]:
+    """FileNotFoundError if it lies in none of the folders."""
+    for folder in FOLDERS:
+        if (folder / f"{name}.npz").exists():
+            return dict(np.load(folder / f"{name}.npz"))
+    raise FileNotFoundError(f"{name}.npz is in none of {', '.join(map(str, FOLDERS))}")
+
+
+def case_errors(name: str, dtype: torch.dtype = torch.float64) -> Errors:
     """Three encoder and three value-and-policy updates: losses, values and all parameters."""
-    case: Case = np.load(REFERENCE / f"{name}.npz")
-    agent = _agent(case, discrete=name == "discrete")
+    case: Case = {key: _cast(value, dtype) for key, value in load(name).items()}
+    agent = _agent(case, discrete="discrete" in name, dtype=dtype)
     seen = name != "continuous"
     return _encoder_errors(agent, case, seen) | _value_errors(agent, case)
 
 
-def two_hot_errors() -> Errors:
-    case: Case = np.load(REFERENCE / "two_hot.npz")
-    two_hot = TwoHot(65, 10.0, torch.device("cpu"), torch.float64)
+def _cast(value: NDArray[Any], dtype: torch.dtype) -> NDArray[Any]:
+    floating = value.dtype == np.float64
+    return value.astype(np.float32) if floating and dtype == torch.float32 else value
+
+
+def shift_difference() -> int:
+    """How many pixels of the reference's shifted images ours differ in."""
+    case = {key: torch.from_numpy(value) for key, value in load("random_shift").items()}
+    ours = shift(case["image"], case["shift_xy"], SHIFT_PAD)
+    return int((ours != case["shifted"]).sum())
+
+
+def two_hot_errors(dtype: torch.dtype = torch.float64) -> Errors:
+    case: Case = {key: _cast(value, dtype) for key, value in load("two_hot").items()}
+    two_hot = TwoHot(65, 10.0, torch.device("cpu"), dtype)
     reference = {key: torch.from_numpy(case[key]) for key in case}
     return {
         "bins": _error(two_hot.bins, case["bins"]),
@@ -71,7 +100,7 @@ def two_hot_errors() -> Errors:
     }
 
 
-def _agent(case: Case, *, discrete: bool) -> Agent:
+def _agent(case: Case, *, discrete: bool, dtype: torch.dtype) -> Agent:
     h = Hyperparameters(
         zs_dim=16,
         zsa_dim=24,
@@ -81,8 +110,9 @@ def _agent(case: Case, *, discrete: bool) -> Agent:
         policy_hidden_dim=12,
         batch_size=8,
     )
-    dims = case["rl/0/state"].shape[-1], case["rl/0/action"].shape[-1]
-    agent = Agent(h, *dims, discrete=discrete, seed=0, dtype=torch.float64)
+    input_shape, action_dim = case["rl/0/state"].shape[1:], case["rl/0/action"].shape[-1]
+    components = (action_dim,) if discrete else ()
+    agent = Agent(h, input_shape, action_dim, components=components, seed=0, dtype=dtype)
     for name, network in agent.networks().items():
         network.load_state_dict(_parameters(case, f"init/{name}", network))
     agent.reward_scale, agent.target_reward_scale = 1.7, 0.9

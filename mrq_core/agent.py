@@ -1,6 +1,7 @@
 """MR.Q, the algorithm. Equation numbers are those of arXiv 2501.16142.
 
-B batch, H horizon of the loss at hand, D observation, A action, HEADS = 2 value functions.
+B batch, H horizon of the loss at hand, S shape of the network's input, A action, HEADS = 2 value
+functions.
 The `update_*` methods are pure but for the networks they train: a batch and its noise go in,
 statistics come out as tensors, and nothing waits for the device.
 """
@@ -8,26 +9,30 @@ statistics come out as tensors, and nothing waits for the device.
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrq_core.augmentation import augmentation
 from mrq_core.config import Hyperparameters
 from mrq_core.heads import action_head
 from mrq_core.networks import Encoder, PolicyNetwork, Value, initialise
 from mrq_core.replay import EncoderBatch, Replay, ValueBatch
+from mrq_core.reward_model import reward_model
 from mrq_core.seeds import derive_seed
-from mrq_core.two_hot import TwoHot
 
 SMALLEST_REWARD_SCALE = 1e-8
+
+Batch = TypeVar("Batch", EncoderBatch, ValueBatch)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """All chance in one training step. Standard draws, before any scaling or clipping: (B, A)."""
+    """The chance in the value's and the policy's update, but for the augmentation. Standard draws,
+    before any scaling or clipping: (B, A)."""
 
     target: Tensor
     target_gumbel: Tensor
@@ -58,18 +63,21 @@ class Agent:
     def __init__(
         self,
         h: Hyperparameters,
-        observation_dim: int,
+        input_shape: tuple[int, ...],
         action_dim: int,
         *,
-        discrete: bool,
+        components: tuple[int, ...] = (),
         seed: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        """`input_shape` S is (D,) or (C, H, W); `components` are the sizes of a discrete action's
+        one-hots, none for a continuous action."""
         self.h = h
         self.device = torch.device(device)
-        self.head = action_head(discrete, h.gumbel_tau)
-        self.encoder = Encoder(h, observation_dim, action_dim)
+        self.head = action_head(components, h.gumbel_tau)
+        self.augment = augmentation(h.pixel_shift, input_shape)
+        self.encoder = Encoder(h, input_shape, action_dim)
         self.value = Value(h)
         self.policy = PolicyNetwork(h, action_dim)
         initial = torch.Generator().manual_seed(derive_seed(seed, "weights"))
@@ -84,7 +92,7 @@ class Agent:
         self.policy_optimizer = _adamw(self.policy, h.policy_lr, h.policy_weight_decay)
         self.value_parameters = list(self.value.parameters())
         self.policy_parameters = list(self.policy.parameters())
-        self.two_hot = TwoHot(h.num_bins, h.bin_range, self.device, dtype)
+        self.reward_model = reward_model(h, self.device, dtype)
         self.discounts = h.discount ** torch.arange(h.q_horizon, device=self.device, dtype=dtype)
         self.generator = torch.Generator(self.device)
         self.generator.manual_seed(derive_seed(seed, "noise"))
@@ -94,13 +102,13 @@ class Agent:
         self.target_reward_scale = 0.0
 
     @torch.no_grad()
-    def explore(self, observation: Tensor) -> Tensor:
-        """(B, D) -> (B, A), noise included: what is executed and stored."""
-        u = self.policy(self.encoder.encode_state(observation))
-        action = self.head.activate(u, self.head.draw_gumbel(u.shape, self.generator))
+    def explore(self, state: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, *S) -> (B, A), noise included: what is executed and stored."""
+        u = self.policy(self.encoder.encode_state(state))
+        action = self.head.activate(u, self.head.draw_gumbel(u.shape, self.generator), mask)
         noise = torch.randn(u.shape, generator=self.generator, device=self.device)
         noise *= self.h.exploration_noise * self.head.noise_scale
-        return self.head.complete(action + noise)
+        return self.head.complete(action + noise, mask)
 
     def train(self, replay: Replay) -> tuple[EncoderStatistics | None, Tensor, ValueStatistics]:
         """One training step; the first and every `target_update_every`-th one begins with the
@@ -116,9 +124,10 @@ class Agent:
             encoder = self._train_encoder(replay)
         self.training_steps += 1
         slots, batch = replay.sample_value()
+        batch = self._augmented(batch)
         noise = self.draw_noise(batch.action.shape)
         value = self.update_value(batch, noise)
-        policy_loss = self.update_policy(value.zs, noise)
+        policy_loss = self.update_policy(value.zs, noise, batch.mask)
         replay.update_priorities(slots, value.priority.cpu().numpy())
         return encoder, policy_loss, value
 
@@ -127,7 +136,7 @@ class Agent:
         for online, target in self._target_pairs():
             target.load_state_dict(online.state_dict())
         self.target_reward_scale = self.reward_scale
-        if mean_abs_reward > 0 or not self.h.zero_reward_guard:
+        if self.h.reward_scaling and (mean_abs_reward > 0 or not self.h.zero_reward_guard):
             self.reward_scale = max(mean_abs_reward, SMALLEST_REWARD_SCALE)
 
     def draw_noise(self, shape: torch.Size) -> Noise:
@@ -141,11 +150,11 @@ class Agent:
         """Equation 14: unrolled over the horizon, with gradient through the predicted states."""
         with torch.no_grad():
             target_zs = self.encoder_target.encode_state(batch.next_state)  # (B, H, zs_dim)
-        terminal, zs, reward_logits = self._unroll(batch.state, batch.action)
+        terminal, zs, reward_outputs = self._unroll(batch.state, batch.action)
         # The terminating transition still counts, nothing after it does.
         alive = before_termination(batch.terminated)  # (B, H)
         dynamics = (zs - target_zs).square().mean(-1)
-        reward = self.two_hot.cross_entropy(reward_logits, batch.reward)
+        reward = self.reward_model.loss(reward_outputs, batch.reward)
         termination = (terminal - batch.terminated.to(terminal.dtype)).square()
         dynamics, reward, termination = (
             torch.where(alive, part, 0.0).mean(0).sum() for part in (dynamics, reward, termination)
@@ -167,7 +176,7 @@ class Agent:
         n_step_return = (torch.where(alive, batch.reward, 0.0) * self.discounts).sum(1)
         continues = ~batch.terminated.any(1)
         with torch.no_grad():
-            target_q = self._target_q(batch.next_state, noise)
+            target_q = self._target_q(batch, noise)
             discount = self.h.discount**self.h.q_horizon
             bootstrap = torch.where(continues, target_q, 0.0) * discount * self.target_reward_scale
             target = (n_step_return + bootstrap) / self.reward_scale
@@ -186,10 +195,10 @@ class Agent:
             loss.detach(), n_step_return, continues, q, target_q, target, priority, zs
         )
 
-    def update_policy(self, zs: Tensor, noise: Noise) -> Tensor:
+    def update_policy(self, zs: Tensor, noise: Noise, mask: Tensor | None = None) -> Tensor:
         """Equation 20. Both heads are averaged; only the policy's own gradients are computed."""
         u = self.policy(zs)
-        action = self.head.activate(u, noise.policy_gumbel)
+        action = self.head.activate(u, noise.policy_gumbel, mask)
         q = self.value(self.encoder.encode_state_action(zs, action))
         loss: Tensor = -q.mean() + self.h.lambda_pre_activation * u.square().mean()
         gradients = torch.autograd.grad(loss, self.policy_parameters)
@@ -219,12 +228,17 @@ class Agent:
         updates = self.h.target_update_every
         total = torch.zeros(4, device=self.device)
         for _ in range(updates):
-            step = self.update_encoder(replay.sample_encoder())
+            step = self.update_encoder(self._augmented(replay.sample_encoder()))
             total += torch.stack([step.loss, step.dynamics, step.reward, step.terminal])
         return EncoderStatistics(*(total / updates).unbind())
 
+    def _augmented(self, batch: Batch) -> Batch:
+        state = self.augment(batch.state, self.generator)
+        next_state = self.augment(batch.next_state, self.generator)
+        return replace(batch, state=state, next_state=next_state)
+
     def _unroll(self, state: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """State (B, D) and actions (B, H, A) -> per step: termination, next zs, reward logits."""
+        """State (B, *S) and actions (B, H, A) -> per step: termination, next zs, reward outputs."""
         zs = self.encoder.encode_state(state)
         pairs, states = [], []
         for za in self.encoder.encode_action(action).unbind(1):
@@ -232,20 +246,20 @@ class Agent:
             zs = self.encoder.next_zs(zsa)
             pairs.append(zsa)
             states.append(zs)
-        terminal, reward_logits = self.encoder.predict_outcome(torch.stack(pairs, 1))
-        return terminal, torch.stack(states, 1), reward_logits
+        terminal, reward_outputs = self.encoder.predict_outcome(torch.stack(pairs, 1))
+        return terminal, torch.stack(states, 1), reward_outputs
 
-    def _target_q(self, next_state: Tensor, noise: Noise) -> Tensor:
-        """(B, D) -> (B): the lower head, at the target policy's action with clipped noise."""
+    def _target_q(self, batch: ValueBatch, noise: Noise) -> Tensor:
+        """(B): the lower head, at the target policy's action with clipped noise."""
         scale = self.head.noise_scale
         limit = self.h.target_noise_clip * scale
         offset = (noise.target * self.h.target_noise * scale).clamp(-limit, limit)
-        zs = self.encoder_target.encode_state(next_state)
-        action = self.head.activate(self.policy_target(zs), noise.target_gumbel)
-        action = self.head.complete(action + offset)
+        zs = self.encoder_target.encode_state(batch.next_state)
+        action = self.head.activate(self.policy_target(zs), noise.target_gumbel, batch.next_mask)
+        action = self.head.complete(action + offset, batch.next_mask)
         zsa = self.encoder_target.encode_state_action(zs, action)
         q: Tensor = self.value_target(zsa)
-        return q.amin(1)
+        return q.amin(1) if self.h.min_over_heads else q.mean(1)
 
     def _target_pairs(self) -> tuple[tuple[nn.Module, nn.Module], ...]:
         return (

@@ -1,8 +1,8 @@
 """A run on disk, complete: safetensors and JSON, so that nothing is executed by loading it.
 
 agent.safetensors    networks, optimisers' moments, the noise generator's state
-replay.safetensors   the filled slots
-episode.safetensors  the actions of the episode under way and the observation they led to
+replay*.safetensors  the filled slots; see `segments.py`
+episode.safetensors  the actions of the episode under way, and the frames (and mask) they led to
 state.json           what run it is, counters, the other generators, the running means
 """
 
@@ -25,16 +25,18 @@ from torch import Tensor
 from mrq_core.agent import Agent
 from mrq_core.errors import ResumeError
 from mrq_core.run import TrainingRun
+from mrq_core.segments import load_replay, save_replay
 
 if TYPE_CHECKING:
-    from mrq_core.session import Session
+    from mrq_core.session import Episode, Session
 
-CHECKPOINT_FORMAT_VERSION = 1
+CHECKPOINT_FORMAT_VERSION = 2
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def save(session: Session, directory: Path) -> None:
+def save(session: Session, directory: Path, previous: Path | None = None) -> None:
+    """See `TrainingState.save`."""
     replay, episode = session.replay, session.episode
     state = {
         "format_version": CHECKPOINT_FORMAT_VERSION,
@@ -43,19 +45,15 @@ def save(session: Session, directory: Path) -> None:
         "versions": _versions(),
         "step": session.step,
         "agent": _counters(session.agent),
-        "replay": replay.counters(),
+        "replay": save_replay(replay, directory, previous),
         "replay_rng": replay.rng.bit_generator.state,
         "warmup_rng": session.warmup_rng.bit_generator.state,
         "progress": session.progress.to_json(),
         "episode": {"index": episode.index, "total_reward": episode.total_reward},
     }
     save_file(_agent_arrays(session.agent), directory / "agent.safetensors")
-    save_file(replay.arrays(), directory / "replay.safetensors")
-    actions = np.array(episode.actions)
-    save_file(
-        {"actions": actions, "observation": episode.observation},
-        directory / "episode.safetensors",
-    )
+    reached = {"actions": np.array(episode.actions)} | _place(episode)
+    save_file(reached, directory / "episode.safetensors")
     (directory / "state.json").write_text(json.dumps(state, indent=1))
 
 
@@ -64,12 +62,9 @@ def restore(session: Session, directory: Path) -> bool:
     try:
         state = json.loads((directory / "state.json").read_text())
         _require_same_run(session.run, state)
-        files = {
-            name: load_file(directory / f"{name}.safetensors")
-            for name in ("agent", "replay", "episode")
-        }
-        _restore_learning(session, state, files)
-        return _replay_episode(session, state["episode"], files["episode"])
+        _restore_learning(session, state, directory)
+        arrays = load_file(directory / "episode.safetensors")
+        return _replay_episode(session, state["episode"], arrays)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         told = f"{type(error).__name__}: {error}"
         raise ResumeError(f"the checkpoint in {directory.name} is not readable: {told}") from error
@@ -89,16 +84,14 @@ def _require_same_run(run: TrainingRun, state: Mapping[str, Any]) -> None:
         raise ResumeError(f"the checkpoint is at step {state['step']}; {asked}")
 
 
-def _restore_learning(
-    session: Session, state: Mapping[str, Any], files: Mapping[str, Arrays]
-) -> None:
+def _restore_learning(session: Session, state: Mapping[str, Any], directory: Path) -> None:
     session.step = state["step"]
     agent = session.agent
-    _load_agent(agent, files["agent"])
+    _load_agent(agent, load_file(directory / "agent.safetensors"))
     for name, value in state["agent"].items():
         assert hasattr(agent, name)
         setattr(agent, name, value)
-    session.replay.restore(files["replay"], state["replay"])
+    load_replay(session.replay, state["replay"], directory)
     session.replay.rng.bit_generator.state = state["replay_rng"]
     session.warmup_rng.bit_generator.state = state["warmup_rng"]
     session.progress.restore(state["progress"])
@@ -109,18 +102,31 @@ def _replay_episode(session: Session, saved: Mapping[str, Any], arrays: Arrays) 
     episode = session.begin_episode(saved["index"])
     for action in arrays["actions"]:
         outcome = session.environment.step(action, session.step)
-        episode.observation = outcome.observation
+        episode.see(outcome)
         episode.actions.append(action)
         if outcome.terminated or outcome.truncated:
             break
-    reached, stored = episode.observation, arrays["observation"]
-    exact = len(episode.actions) == len(arrays["actions"]) and reached.tobytes() == stored.tobytes()
+    stored = {name: array for name, array in arrays.items() if name != "actions"}
+    exact = len(episode.actions) == len(arrays["actions"]) and _same(_place(episode), stored)
     episode.total_reward = saved["total_reward"]
     session.episode = episode
     if not exact:
-        episode.observation = stored
+        episode.observation, episode.mask = stored["frames"][-1], stored.get("mask")
         session.cut_episode()
     return exact
+
+
+def _place(episode: Episode) -> Arrays:
+    """Where it stands, as far as can be seen."""
+    place: Arrays = {"frames": episode.history.frames}
+    return place if episode.mask is None else place | {"mask": episode.mask}
+
+
+def _same(arrays: Arrays, others: Arrays) -> bool:
+    """To the bit, so that also NaN is itself."""
+    return arrays.keys() == others.keys() and all(
+        array.tobytes() == others[name].tobytes() for name, array in arrays.items()
+    )
 
 
 def _counters(agent: Agent) -> dict[str, float]:
@@ -129,7 +135,8 @@ def _counters(agent: Agent) -> dict[str, float]:
 
 
 def _agent_arrays(agent: Agent) -> Arrays:
-    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in _tensors(agent).items()}
+    # safetensors takes the memory as it lies there, and convolutions' weights lie channels-last.
+    arrays = {n: t.detach().cpu().contiguous().numpy() for n, t in _tensors(agent).items()}
     return arrays | {"generator": agent.generator.get_state().numpy()}
 
 

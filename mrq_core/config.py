@@ -55,6 +55,8 @@ class Hyperparameters:
     target_noise: float = 0.2
     target_noise_clip: float = 0.3
     gumbel_tau: float = 10.0
+    # Pixels only: random shifts of up to this many pixels in every direction; 0 for none.
+    pixel_shift: int = 4
 
     # Optimisers: three AdamW.
     batch_size: int = 256
@@ -82,6 +84,13 @@ class Hyperparameters:
     # update (theirs: it only ever grows).
     reset_max_priority: bool = False
 
+    # Parts that the paper's design study takes away (its Table 2). Its 1-step return is
+    # q_horizon 1, and its model without unroll enc_horizon 1.
+    min_over_heads: bool = True  # else the mean of the value target's two heads
+    prioritized: bool = True  # else windows are drawn uniformly
+    reward_scaling: bool = True
+    two_hot_reward: bool = True  # else the reward is one number, learned by squared error
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
@@ -98,6 +107,11 @@ class Hyperparameters:
     def horizon(self) -> int:
         """Transitions in a replayed window; both losses start from the same slots."""
         return max(self.enc_horizon, self.q_horizon)
+
+    @property
+    def reward_outputs(self) -> int:
+        """Of the model, for the reward."""
+        return self.num_bins if self.two_hot_reward else 1
 
 
 def _require_number(name: str, value: object, *, whole: bool) -> None:
@@ -141,6 +155,7 @@ BOUNDS: Mapping[str, Bounds] = MappingProxyType(
         "target_noise": _NOISE,
         "target_noise_clip": _NOISE,
         "gumbel_tau": Bounds(0.01, 1000.0),
+        "pixel_shift": Bounds(0, 16),
         "batch_size": Bounds(1, 65_536),
         "encoder_lr": _LEARNING_RATE,
         "encoder_weight_decay": _WEIGHT_DECAY,
@@ -181,18 +196,41 @@ PRESETS: Mapping[str, Hyperparameters] = MappingProxyType(
 )
 
 
-def parameter_count(h: Hyperparameters, observation_dim: int, action_dim: int) -> int:
-    """Trained parameters, without the target networks (which are as many again)."""
+# Pixels: four 3x3 convolutions without padding (Appendix B.2).
+CONVOLUTION_CHANNELS = 32
+CONVOLUTION_STRIDES = (2, 2, 2, 1)
+# Below this nothing would be left of a side.
+SMALLEST_SIDE = 31
+
+
+def convolved(side: int) -> int:
+    """Of an image, after the convolutions: 84 pixels become 7."""
+    for stride in CONVOLUTION_STRIDES:
+        side = (side - 3) // stride + 1
+    return side
+
+
+def parameter_count(h: Hyperparameters, input_shape: tuple[int, ...], action_dim: int) -> int:
+    """Trained parameters, without the target networks (which are as many again). `input_shape`
+    is (D,) or, for pixels, (C, H, W)."""
 
     def linear(*widths: int) -> int:
         return sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
 
     hidden = h.encoder_hidden_dim
+    if len(input_shape) == 1:
+        state = linear(*input_shape, hidden, hidden, h.zs_dim)
+    else:
+        channels, height, width = input_shape
+        filters = CONVOLUTION_CHANNELS
+        per_layer = [9 * n_in + 1 for n_in in (channels, *[filters] * 3)]
+        flat = filters * convolved(height) * convolved(width)
+        state = filters * sum(per_layer) + linear(flat, h.zs_dim)
     encoder = (
-        linear(observation_dim, hidden, hidden, h.zs_dim)
+        state
         + linear(action_dim, h.za_dim)
         + linear(h.zs_dim + h.za_dim, hidden, hidden, h.zsa_dim)
-        + linear(h.zsa_dim, 1 + h.zs_dim + h.num_bins)
+        + linear(h.zsa_dim, 1 + h.zs_dim + h.reward_outputs)
     )
     value = 2 * linear(h.zsa_dim, *[h.value_hidden_dim] * 3, 1)
     policy = linear(h.zs_dim, *[h.policy_hidden_dim] * 2, action_dim)
@@ -209,10 +247,17 @@ def allocated_slots(needed: int, buffer_size: int) -> int:
 
 
 def replay_bytes(
-    h: Hyperparameters, observation_dim: int, action_dim: int, total_steps: int
+    h: Hyperparameters,
+    frame_bytes: int,
+    action_dim: int,
+    total_steps: int,
+    *,
+    masked: bool = False,
 ) -> int:
     """Most memory that the replay of a run can hold: every episode one step long, so that each
-    step also stores a last observation. The sum tree's upper levels are left out (under 1 %)."""
-    # float32 observation, action and reward; two flags; float64 priority and sum-tree leaf.
-    slot = 4 * observation_dim + 4 * action_dim + 4 + 2 + 8 + 8
+    step also stores a last frame. The sum tree's upper levels are left out (under 1 %)."""
+    # float32 action and reward; two flags, the age; float64 priority and sum-tree leaf.
+    slot = frame_bytes + 4 * action_dim + 4 + 3 + 8 + 8
+    if masked:
+        slot += action_dim
     return slot * allocated_slots(2 * max(1, total_steps), h.buffer_size)

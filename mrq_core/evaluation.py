@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from mrq_core.environments import Environment
+from mrq_core.environments import Environment, Frame, Outcome
+from mrq_core.observations import FrameHistory
 from mrq_core.policy import Policy
 from mrq_core.run import TrainingRun
 from mrq_core.seeds import derive_seed
-from mrq_core.spaces import Floats
 
 # Golden pairs of an exported policy: enough to notice any wrong weight or preprocessing.
-SAMPLE_OBSERVATIONS = 16
+SAMPLE_STATES = 16
+# Images are large, and each pixel says less: they stop at about this many numbers.
+SAMPLED_NUMBERS = 100_000
+FEWEST_SAMPLES = 2
+MOST_COLLECTED = 1_000
 
 
 @dataclass
@@ -22,13 +28,15 @@ class Evaluation:
     returns: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
-    # Of the first episodes, until there are enough to choose from.
-    observations: list[Floats] = field(default_factory=list)
+    # The network's inputs in the first episodes, until there are enough to choose from.
+    states: list[NDArray[Any]] = field(default_factory=list)
 
-    def sample_observations(self) -> Floats:
-        """(SAMPLE_OBSERVATIONS, D), spread over the episode; repeated if there were fewer."""
-        chosen = np.linspace(0, len(self.observations) - 1, SAMPLE_OBSERVATIONS).round()
-        return np.stack([self.observations[int(index)] for index in chosen])
+    def sample_states(self) -> NDArray[Any]:
+        """(N, *S), spread over the episode; repeated if there were fewer."""
+        size = self.states[0].size
+        n = min(SAMPLE_STATES, max(FEWEST_SAMPLES, SAMPLED_NUMBERS // size))
+        chosen = np.linspace(0, len(self.states) - 1, n).round()
+        return np.stack([self.states[int(index)] for index in chosen])
 
 
 class Evaluator:
@@ -42,6 +50,8 @@ class Evaluator:
             run.environment_kwargs,
             run.max_episode_steps,
             run.action_repeat,
+            history=run.history,
+            limit_terminates=run.limit_terminates,
         )
 
     def evaluate(self, policy: Policy, step: int) -> Evaluation:
@@ -54,15 +64,19 @@ class Evaluator:
         seed = derive_seed(self.run.seed, "evaluation", episode)
         generator = torch.Generator(self.run.device)
         generator.manual_seed(derive_seed(self.run.seed, "evaluation-noise", episode))
-        collects = len(evaluation.observations) < SAMPLE_OBSERVATIONS
-        observation = self.environment.reset(seed, step)
+        collects = len(evaluation.states) < SAMPLE_STATES
+        seen: Frame | Outcome = self.environment.reset(seed, step)
+        history = FrameHistory(self.environment.form)
+        history.begin(seen.observation)
         total, length, ended = 0.0, 0, False
         while not ended:
-            if collects:
-                evaluation.observations.append(observation)
-            action = policy.act(observation[None], self.run.evaluation_mode, generator)[0]
-            outcome = self.environment.step(self.environment.executable(action), step)
-            observation = outcome.observation
+            state = history.input()
+            if collects and len(evaluation.states) < MOST_COLLECTED:
+                evaluation.states.append(state)
+            masks = None if seen.mask is None else seen.mask[None]
+            action = policy.act(state[None], self.run.evaluation_mode, generator, masks)[0]
+            seen = outcome = self.environment.step(self.environment.executable(action), step)
+            history.append(outcome.observation)
             total, length = total + outcome.reward, length + 1
             ended = outcome.terminated or outcome.truncated
         evaluation.returns.append(total)

@@ -13,10 +13,13 @@ from mrq_core.bundle import PolicyBundle
 class TrainingState(Protocol):
     """The run as it stands. Valid only until the next event is asked for."""
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path, previous: Path | None = None) -> None:
         """Writes safetensors and JSON files into `directory`, which exists and is empty.
 
-        Nothing is renamed or synced: publishing a checkpoint is the caller's business.
+        `previous` is the folder of an earlier checkpoint of this very run: files that would be
+        written again as they are there become hard links (copies where linking fails), so never
+        write into a checkpoint's files. Nothing is renamed or synced: publishing a checkpoint is
+        the caller's business.
         """
 
 

@@ -1,7 +1,13 @@
-"""How the policy's output becomes an action: the only difference between the two action kinds."""
+"""How the policy's output becomes an action: the only difference between the kinds of action.
+
+A discrete action is one one-hot per component, side by side: one for Discrete, one per dimension
+for MultiDiscrete and MultiBinary. A mask (B, A) is true where a choice is legal and leaves at least
+one to every component; None allows everything.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -17,18 +23,20 @@ class ActionHead(Protocol):
 
     def draw_gumbel(self, u_shape: torch.Size, generator: torch.Generator) -> Tensor: ...
 
-    def activate(self, u: Tensor, gumbel: Tensor) -> Tensor:
+    def activate(self, u: Tensor, gumbel: Tensor, mask: Tensor | None) -> Tensor:
         """Differentiable: what the policy is trained through."""
 
-    def complete(self, action: Tensor) -> Tensor:
+    def complete(self, action: Tensor, mask: Tensor | None) -> Tensor:
         """An activated action, with noise on it, -> one that an environment can execute."""
 
     def output(self, u: Tensor) -> Tensor:
         """What a served policy says of itself: the action in [-1, 1], or the logits."""
 
-    def deterministic(self, u: Tensor) -> Tensor: ...
+    def deterministic(self, u: Tensor, mask: Tensor | None) -> Tensor: ...
 
-    def sample(self, u: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, u: Tensor, noise: float, generator: torch.Generator, mask: Tensor | None
+    ) -> Tensor:
         """As a served policy acts by chance: `noise` is for continuous actions only, for discrete
         ones the policy is a distribution already."""
 
@@ -40,21 +48,23 @@ class ContinuousHead:
     def draw_gumbel(self, u_shape: torch.Size, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         return torch.zeros(())
 
-    def activate(self, u: Tensor, gumbel: Tensor) -> Tensor:  # noqa: ARG002
+    def activate(self, u: Tensor, gumbel: Tensor, mask: Tensor | None) -> Tensor:  # noqa: ARG002
         return u.tanh()
 
-    def complete(self, action: Tensor) -> Tensor:
+    def complete(self, action: Tensor, mask: Tensor | None) -> Tensor:  # noqa: ARG002
         return action.clamp(-1.0, 1.0)
 
     def output(self, u: Tensor) -> Tensor:
         return u.tanh()
 
-    def deterministic(self, u: Tensor) -> Tensor:
+    def deterministic(self, u: Tensor, mask: Tensor | None) -> Tensor:  # noqa: ARG002
         return u.tanh()
 
-    def sample(self, u: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    def sample(
+        self, u: Tensor, noise: float, generator: torch.Generator, mask: Tensor | None
+    ) -> Tensor:
         draw = torch.randn(u.shape, generator=generator, device=u.device)
-        return self.complete(u.tanh() + noise * draw)
+        return self.complete(u.tanh() + noise * draw, mask)
 
 
 class DiscreteHead:
@@ -62,28 +72,48 @@ class DiscreteHead:
 
     noise_scale = 0.5
 
-    def __init__(self, tau: float) -> None:
+    def __init__(self, components: tuple[int, ...], tau: float) -> None:
+        self.components = components
         self.tau = tau
 
     def draw_gumbel(self, u_shape: torch.Size, generator: torch.Generator) -> Tensor:
         exponential = torch.empty(u_shape, device=generator.device)
         return -exponential.exponential_(generator=generator).log()
 
-    def activate(self, u: Tensor, gumbel: Tensor) -> Tensor:
-        return ((u + gumbel) / self.tau).softmax(-1)
+    def activate(self, u: Tensor, gumbel: Tensor, mask: Tensor | None) -> Tensor:
+        logits = _legal((u + gumbel) / self.tau, mask)
+        return self._each(logits, lambda component: component.softmax(-1))
 
-    def complete(self, action: Tensor) -> Tensor:
-        return F.one_hot(action.argmax(-1), action.shape[-1]).to(action.dtype)
+    def complete(self, action: Tensor, mask: Tensor | None) -> Tensor:
+        return self._each(_legal(action, mask), _one_hot)
 
     def output(self, u: Tensor) -> Tensor:
         return u
 
-    def deterministic(self, u: Tensor) -> Tensor:
-        return self.complete(u)
+    def deterministic(self, u: Tensor, mask: Tensor | None) -> Tensor:
+        return self.complete(u, mask)
 
-    def sample(self, u: Tensor, noise: float, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        return self.complete(u + self.draw_gumbel(u.shape, generator))
+    def sample(
+        self,
+        u: Tensor,
+        noise: float,  # noqa: ARG002
+        generator: torch.Generator,
+        mask: Tensor | None,
+    ) -> Tensor:
+        return self.complete(u + self.draw_gumbel(u.shape, generator), mask)
+
+    def _each(self, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.cat([function(part) for part in torch.split(x, list(self.components), -1)], -1)
 
 
-def action_head(discrete: bool, tau: float) -> ActionHead:
-    return DiscreteHead(tau) if discrete else ContinuousHead()
+def action_head(components: tuple[int, ...], tau: float) -> ActionHead:
+    """`components`: the sizes of the one-hots; none for a continuous action."""
+    return DiscreteHead(components, tau) if components else ContinuousHead()
+
+
+def _legal(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x.masked_fill(~mask, -torch.inf)
+
+
+def _one_hot(x: Tensor) -> Tensor:
+    return F.one_hot(x.argmax(-1), x.shape[-1]).to(x.dtype)

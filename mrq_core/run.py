@@ -16,12 +16,16 @@ ActionMode: TypeAlias = Literal["deterministic", "sample"]
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
     """`max_episode_steps` None: the environment's own limit. Steps are agent steps everywhere:
-    one is `action_repeat` steps of the environment, whose rewards are summed."""
+    one is `action_repeat` steps of the environment, whose rewards are summed. `history`: frames
+    that make one input, None for as many as their kind needs. `limit_terminates`: the environment
+    reports its own time limit as a termination; it is a truncation all the same."""
 
     environment_id: str
     environment_kwargs: Mapping[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
     action_repeat: int = 1
+    history: int | None = None
+    limit_terminates: bool = False
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
     total_steps: int
     seed: int = 0
@@ -37,6 +41,8 @@ class TrainingRun:
             _require_positive(name, getattr(self, name))
         _require_positive("checkpoint_every", self.checkpoint_every)
         _require_positive("action_repeat", self.action_repeat)
+        if self.history is not None:
+            _require_positive("history", self.history)
         if self.max_episode_steps is not None:
             _require_positive("max_episode_steps", self.max_episode_steps)
         if not 0 <= self.seed < 2**63:
@@ -56,6 +62,8 @@ class TrainingRun:
             "environment_kwargs": dict(self.environment_kwargs),
             "max_episode_steps": self.max_episode_steps,
             "action_repeat": self.action_repeat,
+            "history": self.history,
+            "limit_terminates": self.limit_terminates,
             "hyperparameters": asdict(self.hyperparameters),
             "seed": self.seed,
         }

@@ -9,16 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mrq_core import checkpoint
+from mrq_core.actions import Mask
 from mrq_core.agent import Agent
 from mrq_core.environments import Environment, Outcome
-from mrq_core.errors import NonFiniteError
+from mrq_core.errors import EnvironmentFault, NonFiniteError
+from mrq_core.observations import FrameHistory
 from mrq_core.progress import Progress
 from mrq_core.replay import Replay
 from mrq_core.run import TrainingRun
 from mrq_core.seeds import derive_seed
 from mrq_core.spaces import Floats
+
+# Truncated ones before a run without a single window to learn from is given up.
+HOPELESS_EPISODES = 100
 
 
 @dataclass
@@ -27,10 +33,16 @@ class Episode:
 
     index: int
     seed: int
-    observation: Floats
+    observation: NDArray[Any]
+    mask: Mask | None
+    history: FrameHistory
     # In the environment's own units, as they were executed.
     actions: list[Any] = field(default_factory=list)
     total_reward: float = 0.0
+
+    def see(self, outcome: Outcome) -> None:
+        self.observation, self.mask = outcome.observation, outcome.mask
+        self.history.append(outcome.observation)
 
 
 class Session:
@@ -42,23 +54,25 @@ class Session:
             run.environment_kwargs,
             run.max_episode_steps,
             run.action_repeat,
+            history=run.history,
+            limit_terminates=run.limit_terminates,
         )
-        observation_dim = self.environment.observation_space.flat_size
         self.codec = self.environment.codec
         self.agent = Agent(
             h,
-            observation_dim,
+            self.environment.form.input_shape,
             self.codec.action_dim,
-            discrete=self.codec.discrete,
+            components=self.codec.components,
             seed=run.seed,
             device=run.device,
         )
         self.replay = Replay(
             h,
-            observation_dim,
+            self.environment.form,
             self.codec.action_dim,
             np.random.default_rng(derive_seed(run.seed, "replay")),
             self.agent.device,
+            masked=self.environment.masked,
         )
         self.warmup_rng = np.random.default_rng(derive_seed(run.seed, "warmup"))
         self.progress = Progress()
@@ -76,8 +90,8 @@ class Session:
         if outcome.terminated or outcome.truncated:
             self._end_episode(outcome)
 
-    def save(self, directory: Path) -> None:
-        checkpoint.save(self, directory)
+    def save(self, directory: Path, previous: Path | None = None) -> None:
+        checkpoint.save(self, directory, previous)
 
     def resume(self, directory: Path) -> bool:
         """Also replays the episode under way; ResumeError if the checkpoint does not fit.
@@ -90,7 +104,7 @@ class Session:
     def cut_episode(self) -> None:
         """Ends the stored episode where it stands, as a time limit would."""
         if self.replay.episode_length > 0:
-            self.replay.cut_episode(self.episode.observation)
+            self.replay.cut_episode(self.episode.observation, self.episode.mask)
         self.episode = self.begin_episode(self.episode.index + 1)
 
     def parameter_count(self) -> int:
@@ -103,35 +117,37 @@ class Session:
         return self.progress.take() | facts
 
     def _choose_action(self) -> Floats:
+        episode = self.episode
         if self.replay.size < self.run.hyperparameters.warmup_steps:
-            return self._uniform_action()
-        observation = torch.from_numpy(self.episode.observation).to(self.agent.device)
-        action: Floats = self.agent.explore(observation[None])[0].cpu().numpy()
-        return action
-
-    def _uniform_action(self) -> Floats:
-        if not self.codec.discrete:
-            return self.warmup_rng.uniform(-1.0, 1.0, self.codec.action_dim).astype(np.float32)
-        action = np.zeros(self.codec.action_dim, np.float32)
-        action[self.warmup_rng.integers(self.codec.action_dim)] = 1.0
+            return self.codec.uniform(self.warmup_rng, episode.mask)
+        state = torch.from_numpy(episode.history.input()).to(self.agent.device)
+        mask = None if episode.mask is None else torch.from_numpy(episode.mask).to(state.device)
+        action: Floats = self.agent.explore(state[None], mask)[0].cpu().numpy()
         return action
 
     def _remember(self, action: Floats, executed: Any, outcome: Outcome) -> None:
+        episode = self.episode
         self.replay.add(
-            self.episode.observation,
+            episode.observation,
             action,
             outcome.reward,
             outcome.observation,
             terminated=outcome.terminated,
             truncated=outcome.truncated,
+            mask=episode.mask,
+            next_mask=outcome.mask,
         )
-        self.episode.actions.append(executed)
-        self.episode.observation = outcome.observation
-        self.episode.total_reward += outcome.reward
+        episode.actions.append(executed)
+        episode.see(outcome)
+        episode.total_reward += outcome.reward
+        if abs(outcome.reward) > self.agent.reward_model.limit:
+            self.progress.count("reward/clamped")
 
     def _learn(self) -> None:
-        warm = self.replay.size > self.run.hyperparameters.warmup_steps
-        if not (warm and self.replay.has_eligible):
+        if self.replay.size <= self.run.hyperparameters.warmup_steps:
+            return
+        if not self.replay.has_eligible:
+            self._refuse_if_hopeless()
             return
         encoder, policy_loss, value = self.agent.train(self.replay)
         tensors = {
@@ -154,6 +170,19 @@ class Session:
                 raise NonFiniteError(self.step, name)
         self.progress.add(values)
 
+    def _refuse_if_hopeless(self) -> None:
+        """Nothing to learn from after the warm-up, and what led there will not change."""
+        if self.episode.index < HOPELESS_EPISODES or self.replay.terminations_seen:
+            return
+        horizon = self.run.hyperparameters.horizon
+        raise EnvironmentFault(
+            self.step,
+            f"all {self.episode.index} episodes were cut off (truncated) after at most {horizon} "
+            f"steps, and a window of {horizon} transitions never fits: nothing can be learned. "
+            "Longer episodes or shorter horizons (enc_horizon, q_horizon) change that, or an "
+            "environment that reports the end of its task as a termination",
+        )
+
     def _end_episode(self, outcome: Outcome) -> None:
         self.progress.add(
             {
@@ -166,4 +195,7 @@ class Session:
 
     def begin_episode(self, index: int) -> Episode:
         seed = derive_seed(self.run.seed, "episode", index)
-        return Episode(index, seed, self.environment.reset(seed, self.step))
+        first = self.environment.reset(seed, self.step)
+        history = FrameHistory(self.environment.form)
+        history.begin(first.observation)
+        return Episode(index, seed, first.observation, first.mask, history)

@@ -87,7 +87,9 @@ def _evaluated(session: Session, evaluator: Evaluator) -> Evaluated:
             hyperparameters=session.run.hyperparameters,
             step=step,
             weights_sha256=weights_sha256(session.agent),
-            sample_observations=evaluation.sample_observations(),
+            form=session.environment.form,
+            masked=session.environment.masked,
+            sample_states=evaluation.sample_states(),
         )
 
     return Evaluated(

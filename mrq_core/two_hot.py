@@ -14,6 +14,7 @@ class TwoHot:
     ) -> None:
         exponents = torch.linspace(-limit, limit, num_bins, dtype=torch.float64)
         self.bins = (exponents.sign() * exponents.abs().expm1()).to(device, dtype)
+        self.limit = float(self.bins[-1])
 
     def encode(self, x: Tensor) -> Tensor:
         """(...) -> (..., num_bins): weights of two neighbours with mean x, clamped to the bins."""
@@ -21,8 +22,8 @@ class TwoHot:
         code = torch.zeros(*x.shape, len(self.bins), dtype=x.dtype, device=x.device)
         return code.scatter_(-1, bins, weights)
 
-    def cross_entropy(self, logits: Tensor, x: Tensor) -> Tensor:
-        """(..., num_bins) and (...) -> (...), without the code's many zeros."""
+    def loss(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Cross-entropy, (..., num_bins) and (...) -> (...), without the code's many zeros."""
         bins, weights = self._neighbours(x)
         return logits.logsumexp(-1) - (logits.gather(-1, bins) * weights).sum(-1)
 

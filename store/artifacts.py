@@ -1,6 +1,7 @@
 """Training checkpoints on disk: written beside their place, made durable, moved in one rename.
 
 The epoch is part of the folder's name, so a fenced attempt can never write over its successor's.
+A file may be a hard link into an earlier folder: each folder is complete without the others.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 FORMAT_VERSION = 1
 _SAFE = re.compile(r"job_[0-9a-f]+/\d+-\d+")
@@ -23,10 +25,24 @@ class StoredFolder:
     """A training checkpoint that is safely on disk and not yet known to anybody."""
 
     folder: str  # relative to the artifact folder
-    size_bytes: int
+    size_bytes: int  # of all its files, also those that other folders share
     sha256: str  # over the sorted (name, sha256) pairs of its files
     files: dict[str, str]  # name -> sha256
     format_version: int
+
+
+class Content(NamedTuple):
+    """What tells that a file is the one seen before, unchanged."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Content":
+        status = path.stat()
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class CheckpointCorrupt(Exception):
@@ -36,6 +52,8 @@ class CheckpointCorrupt(Exception):
 class ArtifactFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
+        # Of the files that were last written: those that the next folder links are known.
+        self._hashed: dict[Content, str] = {}
 
     def write(
         self, job_id: str, epoch: int, step: int, save: Callable[[Path], None]
@@ -51,18 +69,19 @@ class ArtifactFolder:
         placed = temporary
         try:
             save(temporary)
-            hashes = {path.name: _hash_and_sync(path) for path in sorted(temporary.iterdir())}
-            size = sum(path.stat().st_size for path in temporary.iterdir())
+            contents = {path.name: Content.of(path) for path in sorted(temporary.iterdir())}
+            hashes = {name: self._digest(temporary / name, c) for name, c in contents.items()}
             _sync_folder(temporary)
             placed = temporary.rename(final)
             _sync_folder(final.parent)
             _sync_folder(self.root)  # the job's first checkpoint has made its folder
+            self._hashed = {content: hashes[name] for name, content in contents.items()}
         except BaseException:
             shutil.rmtree(placed, ignore_errors=True)
             raise
         return StoredFolder(
             folder=folder,
-            size_bytes=size,
+            size_bytes=sum(content.size for content in contents.values()),
             sha256=manifest_hash(hashes),
             files=hashes,
             format_version=FORMAT_VERSION,
@@ -96,6 +115,12 @@ class ArtifactFolder:
             earlier = ours is not None and int(ours["epoch"]) < epoch
             if earlier and f"{job_id}/{path.name}" not in named:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _digest(self, path: Path, content: Content) -> str:
+        """Also makes it durable; what was hashed once was synced then."""
+        # A link's inode is held by the other folder, so the number means the same file still.
+        known = self._hashed.get(content) if path.stat().st_nlink > 1 else None
+        return known or _hash_and_sync(path)
 
     def _inside(self, folder: str) -> Path:
         assert _SAFE.fullmatch(folder), f"folder names are ours alone: {folder!r}"

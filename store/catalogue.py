@@ -1,7 +1,8 @@
 """The environments a job may name, with a schema for their kwargs.
 
 An explicit list: `gymnasium.make` imports whatever module an id like `evil:Thing-v0` names, so no
-text of a client ever reaches it unless it stands here. No kwarg is a path or a callable.
+text of a client ever reaches it unless it stands here. No kwarg is a path or a callable. Those of
+`mrq/` are our own, in mrq_core/tasks.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from mrq_core.observations import DEFAULT_HISTORY, ObservationForm
 
 
 class Kwargs(BaseModel):
@@ -60,6 +63,13 @@ class LunarLanderKwargs(Kwargs):
     turbulence_power: float = Field(default=1.5, ge=0.0, le=2.0)
 
 
+class CarRacingKwargs(Kwargs):
+    """Not `continuous`: it changes the action space."""
+
+    lap_complete_percent: Probability = 0.95
+    domain_randomize: bool = False
+
+
 class RunnerKwargs(Kwargs):
     """HalfCheetah and Swimmer."""
 
@@ -80,64 +90,101 @@ class ReacherKwargs(Kwargs):
     reward_control_weight: Weight = 1.0
 
 
+ObservationKind = Literal["vector", "pixels"]
+ActionKind = Literal["discrete", "continuous", "multi_discrete", "multi_binary"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentEntry:
-    """Sizes are of the network's flattened input and output.
+    """`frame_shape` is of one observation as it is stored: (D,) flattened, or (C, H, W) pixels.
 
-    `max_episode_steps` is ours where the environment has no limit of its own.
+    `action_components` are the sizes of the choices that an action is made of, () if continuous.
+    `masked`: the environment says which actions are legal. `max_episode_steps` is ours where the
+    environment has no limit of its own; it counts the environment's own steps.
     """
 
     id: str
-    area: Literal["classic control", "toy text", "box2d", "mujoco"]
-    observation_dim: int
+    area: Literal["classic control", "toy text", "box2d", "mujoco", "pixels"]
+    observation_kind: ObservationKind
+    frame_shape: tuple[int, ...]
+    action_kind: ActionKind
     action_dim: int
-    action_kind: Literal["discrete", "continuous"]
+    action_components: tuple[int, ...] = ()
+    masked: bool = False
     max_episode_steps: int
     kwargs: type[Kwargs] = Kwargs
+    module: str = ""  # whose import registers it, where that is not Gymnasium
+
+    @property
+    def gymnasium_id(self) -> str:
+        """With what has to be imported first, as `gymnasium.make` understands it."""
+        return f"{self.module}:{self.id}" if self.module else self.id
+
+    def form(self, history: int | None = None) -> ObservationForm:
+        """How observations reach the network; None: as many frames as their kind needs."""
+        frames = DEFAULT_HISTORY[self.observation_kind] if history is None else history
+        return ObservationForm(self.observation_kind, self.frame_shape, frames)
 
 
 def _entries() -> list[EnvironmentEntry]:
     def row(
-        id: str, area: Any, sizes: tuple[int, int], kind: Any, limit: int, kwargs: Any = Kwargs
+        id: str,
+        area: Any,
+        frame_shape: tuple[int, ...],
+        action: Mapping[str, Any],
+        limit: int,
+        kwargs: type[Kwargs] = Kwargs,
+        *,
+        masked: bool = False,
+        module: str = "",
     ) -> EnvironmentEntry:
         return EnvironmentEntry(
             id=id,
             area=area,
-            observation_dim=sizes[0],
-            action_dim=sizes[1],
-            action_kind=kind,
+            observation_kind="pixels" if len(frame_shape) == 3 else "vector",
+            frame_shape=frame_shape,
+            **action,
+            masked=masked,
             max_episode_steps=limit,
             kwargs=kwargs,
+            module=module,
         )
 
+    def one_of(n: int) -> Mapping[str, Any]:
+        return {"action_kind": "discrete", "action_dim": n, "action_components": (n,)}
+
+    def reals(n: int) -> Mapping[str, Any]:
+        return {"action_kind": "continuous", "action_dim": n}
+
     classic, toy, box2d, mujoco = "classic control", "toy text", "box2d", "mujoco"
-    discrete, continuous = "discrete", "continuous"
     return [
-        row("CartPole-v1", classic, (4, 2), discrete, 500, CartPoleKwargs),
-        row("Acrobot-v1", classic, (6, 3), discrete, 500),
-        row("MountainCar-v0", classic, (2, 3), discrete, 200, MountainCarKwargs),
-        row("MountainCarContinuous-v0", classic, (2, 1), continuous, 999, MountainCarKwargs),
-        row("Pendulum-v1", classic, (3, 1), continuous, 200, PendulumKwargs),
-        row("FrozenLake-v1", toy, (16, 4), discrete, 100, FrozenLakeKwargs),
-        row("FrozenLake8x8-v1", toy, (64, 4), discrete, 200, FrozenLakeKwargs),
-        row("Taxi-v4", toy, (500, 6), discrete, 200, TaxiKwargs),
-        row("CliffWalking-v1", toy, (48, 4), discrete, 500, CliffWalkingKwargs),
-        row("Blackjack-v1", toy, (45, 2), discrete, 100, BlackjackKwargs),
-        row("LunarLander-v3", box2d, (8, 4), discrete, 1000, LunarLanderKwargs),
-        row("LunarLanderContinuous-v3", box2d, (8, 2), continuous, 1000, LunarLanderKwargs),
-        row("BipedalWalker-v3", box2d, (24, 4), continuous, 1600),
-        row("BipedalWalkerHardcore-v3", box2d, (24, 4), continuous, 2000),
-        row("Ant-v5", mujoco, (105, 8), continuous, 1000, WalkerKwargs),
-        row("HalfCheetah-v5", mujoco, (17, 6), continuous, 1000, RunnerKwargs),
-        row("Hopper-v5", mujoco, (11, 3), continuous, 1000, WalkerKwargs),
-        row("Walker2d-v5", mujoco, (17, 6), continuous, 1000, WalkerKwargs),
-        row("Humanoid-v5", mujoco, (348, 17), continuous, 1000, WalkerKwargs),
-        row("HumanoidStandup-v5", mujoco, (348, 17), continuous, 1000),
-        row("InvertedPendulum-v5", mujoco, (4, 1), continuous, 1000),
-        row("InvertedDoublePendulum-v5", mujoco, (9, 1), continuous, 1000),
-        row("Reacher-v5", mujoco, (10, 2), continuous, 50, ReacherKwargs),
-        row("Pusher-v5", mujoco, (23, 7), continuous, 100),
-        row("Swimmer-v5", mujoco, (8, 2), continuous, 1000, RunnerKwargs),
+        row("CartPole-v1", classic, (4,), one_of(2), 500, CartPoleKwargs),
+        row("Acrobot-v1", classic, (6,), one_of(3), 500),
+        row("MountainCar-v0", classic, (2,), one_of(3), 200, MountainCarKwargs),
+        row("MountainCarContinuous-v0", classic, (2,), reals(1), 999, MountainCarKwargs),
+        row("Pendulum-v1", classic, (3,), reals(1), 200, PendulumKwargs),
+        row("FrozenLake-v1", toy, (16,), one_of(4), 100, FrozenLakeKwargs),
+        row("FrozenLake8x8-v1", toy, (64,), one_of(4), 200, FrozenLakeKwargs),
+        row("Taxi-v4", toy, (500,), one_of(6), 200, TaxiKwargs, masked=True),
+        row("CliffWalking-v1", toy, (48,), one_of(4), 500, CliffWalkingKwargs),
+        row("Blackjack-v1", toy, (45,), one_of(2), 100, BlackjackKwargs),
+        row("LunarLander-v3", box2d, (8,), one_of(4), 1000, LunarLanderKwargs),
+        row("LunarLanderContinuous-v3", box2d, (8,), reals(2), 1000, LunarLanderKwargs),
+        row("BipedalWalker-v3", box2d, (24,), reals(4), 1600),
+        row("BipedalWalkerHardcore-v3", box2d, (24,), reals(4), 2000),
+        row("CarRacing-v3", box2d, (3, 96, 96), reals(3), 1000, CarRacingKwargs),
+        row("mrq/Catch-v0", "pixels", (1, 42, 42), one_of(3), 96, module="mrq_core.tasks"),
+        row("Ant-v5", mujoco, (105,), reals(8), 1000, WalkerKwargs),
+        row("HalfCheetah-v5", mujoco, (17,), reals(6), 1000, RunnerKwargs),
+        row("Hopper-v5", mujoco, (11,), reals(3), 1000, WalkerKwargs),
+        row("Walker2d-v5", mujoco, (17,), reals(6), 1000, WalkerKwargs),
+        row("Humanoid-v5", mujoco, (348,), reals(17), 1000, WalkerKwargs),
+        row("HumanoidStandup-v5", mujoco, (348,), reals(17), 1000),
+        row("InvertedPendulum-v5", mujoco, (4,), reals(1), 1000),
+        row("InvertedDoublePendulum-v5", mujoco, (9,), reals(1), 1000),
+        row("Reacher-v5", mujoco, (10,), reals(2), 50, ReacherKwargs),
+        row("Pusher-v5", mujoco, (23,), reals(7), 100),
+        row("Swimmer-v5", mujoco, (8,), reals(2), 1000, RunnerKwargs),
     ]
 
 

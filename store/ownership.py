@@ -15,6 +15,7 @@ from store.clock import now_ms
 from store.database import Database
 from store.errors import Fenced
 from store.events import append_event
+from store.last_checkpoint import with_last_checkpoint
 from store.settings import Settings
 from store.states import AttemptStatus, CheckpointKind, JobStatus, Reason
 from store.tables import Attempt, Checkpoint, Job
@@ -193,6 +194,8 @@ def finish_in(
     weights_sha256: str | None = None,
 ) -> None:
     message = _storable(message)
+    if status == JobStatus.FAILED and reason != Reason.CHECKPOINT_CORRUPT:
+        message = with_last_checkpoint(session, update_owned(session, claim), message)
     job = update_owned(
         session,
         claim,
@@ -273,7 +276,7 @@ def _requeue_or_fail(
     exit_code: int | None,
 ) -> None:
     """The epoch is not raised here: leaving `running` already fences the old owner."""
-    message = _storable(message)
+    message = with_last_checkpoint(session, job, _storable(message))
     values: dict[str, Any]
     if job.cancel_requested:
         values = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}

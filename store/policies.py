@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session, defer, undefer
 
 from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
@@ -149,9 +149,10 @@ def list_policies(
 def list_checkpoints(
     session: Session, job_number: int, *, limit: int = 1_000
 ) -> Sequence[Checkpoint]:
-    """Newest first, without their bytes."""
+    """Newest first, without their bytes. Manifests come when asked for: golden pixels are large."""
     query = (
         select(Checkpoint)
+        .options(defer(Checkpoint.manifest))
         .where(Checkpoint.job_number == job_number)
         .order_by(Checkpoint.step.desc(), Checkpoint.attempt.desc(), Checkpoint.kind)
         .limit(limit)

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mrq_core.config import PRESETS, Hyperparameters
+from mrq_core.observations import ObservationForm
 from store.catalogue import CATALOGUE, EnvironmentEntry
 
 ID_PREFIXES = ("pol_", "job_", "ckpt_")
@@ -68,9 +69,39 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
+class ObservationFact(Part):
+    """`shape` is the network's input, history included: [D], or [C, H, W] for pixels."""
+
+    kind: Literal["vector", "pixels"]
+    shape: list[int]
+
+
 class EnvironmentSpec(Part):
+    """`max_episode_steps`, `history` and `observation` are never null once resolved."""
+
     id: str = Field(max_length=128)
     kwargs: dict[str, Any] = Field(default_factory=dict, max_length=32)
+    max_episode_steps: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Agent steps. null: the environment's own."
+    )
+    action_repeat: int = Field(
+        default=1, ge=1, le=64, description="Steps of the environment in one of the agent."
+    )
+    history: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Frames that make one input. null: 1 for vectors, 4 for pixels.",
+    )
+    limit_terminates: bool = Field(
+        default=False,
+        description="The environment reports its own time limit as a termination.",
+    )
+    observation: ObservationFact | None = Field(
+        default=None,
+        description="How observations reach the network: it follows from the rest.",
+        json_schema_extra={"readOnly": True},
+    )
 
     @field_validator("id")
     @classmethod
@@ -95,9 +126,34 @@ class EnvironmentSpec(Part):
         object.__setattr__(self, "kwargs", filled)  # frozen for everyone else
         return self
 
+    @model_validator(mode="after")
+    def _resolve(self) -> Self:
+        form = self.entry.form(self.history)
+        fact = ObservationFact(kind=form.kind, shape=list(form.input_shape))
+        if self.observation is not None and self.observation != fact:
+            raise refused(
+                "observation",
+                f"observation={shown(self.observation.model_dump())} is not how {self.id} with "
+                f"history={form.history} reaches the network: {fact.model_dump()}; leave it out",
+            )
+        # The environment's own limit counts its own steps. Not beyond it, so rounded down.
+        own_limit = max(1, self.entry.max_episode_steps // self.action_repeat)
+        resolved = {
+            "observation": fact,
+            "history": form.history,
+            "max_episode_steps": self.max_episode_steps or own_limit,
+        }
+        for key, value in resolved.items():
+            object.__setattr__(self, key, value)  # frozen for everyone else
+        return self
+
     @property
     def entry(self) -> EnvironmentEntry:
         return CATALOGUE[self.id]
+
+    @property
+    def form(self) -> ObservationForm:
+        return self.entry.form(self.history)
 
 
 class AlgorithmSpec(Part):
@@ -170,7 +226,8 @@ class JobSpec(Part):
             update={"every_steps": self._marks("checkpointing", min(10_000, max(1, total // 10)))}
         )
         resolved = {
-            "name": self.name or f"{self.environment.id.lower()}-mrq",
+            # Some ids have a namespace, and a name takes no slash.
+            "name": self.name or f"{self.environment.id.lower().replace('/', '-')}-mrq",
             "evaluation": evaluation,
             "checkpointing": checkpointing,
         }

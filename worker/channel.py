@@ -4,11 +4,15 @@ The trainer's standard output is left to the environment and libraries, which pr
 """
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, Any
+
+# Makes the trainer write what it is doing into its log.
+STACK_SIGNAL = signal.SIGUSR1
 
 
 class Kind(StrEnum):

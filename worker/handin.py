@@ -1,5 +1,6 @@
 """What the trainer says, turned into transactions and put into the outbox."""
 
+import math
 import time
 from typing import Any
 
@@ -15,6 +16,7 @@ from store.results import (
     record_training_checkpoint,
     record_warning,
 )
+from store.spec import JobSpec
 from worker.channel import Kind, Message
 from worker.outbox import Outbox
 
@@ -26,6 +28,18 @@ NOT_EXACT = (
     "the episode under way was cut off there and a new one begun. All that was learnt is restored."
 )
 
+CLAMPED = "reward/clamped"
+
+
+def clamping_warning(spec: JobSpec, step: int, count: int) -> str:
+    limit = math.expm1(spec.algorithm.hyperparameters.bin_range)
+    rewards = "1 reward was" if count == 1 else f"{count} rewards were"
+    return (
+        f"By step {step}, {rewards} outside -{limit:g} to {limit:g}, what the model can learn, "
+        "and taken for the nearer end. Scale the rewards, or raise "
+        f"algorithm.hyperparameters.bin_range. The metric {CLAMPED} counts on."
+    )
+
 
 class HandIn:
     def __init__(
@@ -34,25 +48,30 @@ class HandIn:
         claim: Claim,
         outbox: Outbox,
         artifacts: ArtifactFolder,
-        keep: int,
+        spec: JobSpec,
     ) -> None:
         self.cancel_requested = False
+        self.step = 0  # the last one heard of
         self._database = database
         self._claim = claim
         self.outbox = outbox
         self._artifacts = artifacts
-        self._keep = keep
+        self._spec = spec
+        self._keep = spec.checkpointing.keep
+        self._told_of_clamping = False
         self._rows: list[MetricRow] = []
         self._steps_per_second: float | None = None
         self._progress_due = 0.0
 
     def take(self, message: Message) -> None:
         body = message.body
+        self.step = body.get("step", self.step)
         match message.kind:
             case Kind.STARTED if not body["exact"]:
-                self.outbox.add(lambda: record_warning(self._database, self._claim, NOT_EXACT))
+                self._warn(NOT_EXACT)
             case Kind.PROGRESS:
                 self._rows.append(MetricRow(step=body["step"], values=body["metrics"]))
+                self._tell_of_clamping(body["step"], body["metrics"].get(CLAMPED, 0.0))
                 self._steps_per_second = body["steps_per_second"]
                 if time.monotonic() >= self._progress_due:
                     self.flush_progress()
@@ -78,6 +97,16 @@ class HandIn:
             )
 
         self.outbox.add(write)
+
+    def _tell_of_clamping(self, step: int, count: float) -> None:
+        """Once an attempt: the metric goes on counting."""
+        if count == 0 or self._told_of_clamping:
+            return
+        self._told_of_clamping = True
+        self._warn(clamping_warning(self._spec, step, round(count)))
+
+    def _warn(self, text: str) -> None:
+        self.outbox.add(lambda: record_warning(self._database, self._claim, text))
 
     def _evaluation(self, body: dict[str, Any], onnx: bytes) -> None:
         result = EvaluationResult(

@@ -33,6 +33,7 @@ from store.states import JobStatus, Reason
 from store.tables import Checkpoint
 from worker.channel import Kind, Message, Order
 from worker.handin import HandIn
+from worker.hang import what_hangs
 from worker.lease import Lease
 from worker.outbox import Outbox
 from worker.trainer_process import TRAINER, TrainerProcess
@@ -93,7 +94,7 @@ class Supervisor:
 
     def _attempt(self, claim: Claim, lease: Lease) -> None:
         try:
-            keep = JobSpec.model_validate(claim.spec).checkpointing.keep
+            spec = JobSpec.model_validate(claim.spec)
             checkpoint, folder = self._checkpoint_to_resume(claim)
         except ValidationError as error:  # accepted by another release, unknown to this one
             self._fail(claim, Reason.SPEC_INVALID, str(error))
@@ -115,7 +116,7 @@ class Supervisor:
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
         try:
-            hand_in = HandIn(self._database, claim, Outbox(), self._artifacts, keep)
+            hand_in = HandIn(self._database, claim, Outbox(), self._artifacts, spec)
             Attempt(
                 self._database, self._settings, claim, lease, trainer, hand_in, self._draining
             ).run()
@@ -175,15 +176,17 @@ class Attempt:
         self._heard_at = time.monotonic()
         self._stop_asked_at: float | None = None
         self._last_word: Message | None = None
-        self._hung = False
+        self._silence: str | None = None
+        self._started_at_step = 0
+        self._steps_begun = 0
 
     def run(self) -> None:
         while self._trainer.exit_code is None:
             self._hear(self._trainer.next_message(TICK_SECONDS))
             self._require_lease()
             self._stop_if_asked()
-            if self._hangs():
-                self._hung = True
+            if self._silence is None and self._hangs():
+                self._silence = self._describe_silence()
                 self._trainer.kill()
             self._outbox.flush()
         self._hand_in.flush_progress()
@@ -193,6 +196,10 @@ class Attempt:
         if message is None:
             return
         self._heard_at = time.monotonic()
+        if message.kind is Kind.STARTED:
+            self._started_at_step = message.body["step"]
+        if message.kind is Kind.ALIVE:
+            self._steps_begun = message.body["steps"]
         if message.kind in (Kind.FINISHED, Kind.STOPPED, Kind.FAILED):
             self._last_word = message
         else:
@@ -214,10 +221,11 @@ class Attempt:
     def _hangs(self) -> bool:
         return time.monotonic() - self._heard_at > self._settings.no_progress_seconds
 
-    def _silence(self) -> str:
-        return (
-            f"No progress for {self._settings.no_progress_seconds:.0f} s; the trainer was killed."
-        )
+    def _describe_silence(self) -> str:
+        what = what_hangs(self._trainer.write_stack()) or "the trainer says nothing"
+        last = max(self._hand_in.step, self._started_at_step + max(0, self._steps_begun - 1))
+        seconds = self._settings.no_progress_seconds
+        return f"No progress for {seconds:.0f} s after step {last}: {what}; it was killed."
 
     def _settle(self, verdict: Callable[[], None]) -> None:
         """Everything handed in, then the verdict: in this order, or not at all."""
@@ -238,8 +246,8 @@ class Attempt:
         elif self._stop_asked_at is not None and self._draining():
             # With a checkpoint of this very step, or with an older one if it did not come in time.
             release(self._database, self._claim)
-        elif self._hung:
-            self._give_up(Reason.NO_PROGRESS, self._silence())
+        elif self._silence is not None:
+            self._give_up(Reason.NO_PROGRESS, self._silence)
         elif word is not None:
             self._judge_failure(Reason(word.body["reason"]), word.body["message"])
         else:

@@ -4,6 +4,7 @@ It reads its order from standard input, says what happens on the pipe it was giv
 checkpoint folders. It knows no database: what it says becomes true when the supervisor commits it.
 """
 
+import faulthandler
 import json
 import os
 import sys
@@ -22,12 +23,13 @@ import torch
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
 from mrq_core.run import TrainingRun
+from mrq_core.spaces import SpaceError
 from mrq_core.training import train
 from store.artifacts import ArtifactFolder
 from store.processes import die_with_parent
 from store.spec import JobSpec
 from store.states import Reason
-from worker.channel import Kind, Message, Order, StopRequest, send
+from worker.channel import STACK_SIGNAL, Kind, Message, Order, StopRequest, send
 
 # A curve is drawn from at most this many points, so no more are logged.
 MAX_POINTS = 1_000
@@ -41,9 +43,12 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
     assert spec.evaluation.every_steps is not None
     assert spec.checkpointing.every_steps is not None
     return TrainingRun(
-        environment_id=spec.environment.id,
+        environment_id=spec.environment.entry.gymnasium_id,
         environment_kwargs=spec.environment.kwargs,
-        max_episode_steps=spec.environment.entry.max_episode_steps,
+        max_episode_steps=spec.environment.max_episode_steps,
+        action_repeat=spec.environment.action_repeat,
+        history=spec.environment.history,
+        limit_terminates=spec.environment.limit_terminates,
         hyperparameters=spec.algorithm.hyperparameters,
         total_steps=total,
         seed=spec.seed,
@@ -79,7 +84,8 @@ class Beacon:
     Events come by steps, so a slow environment may be silent for long and yet not hang.
     """
 
-    def __init__(self, stop: Callable[[], bool], say_alive: Callable[[], None]) -> None:
+    def __init__(self, stop: Callable[[], bool], say_alive: Callable[[int], None]) -> None:
+        """`say_alive` is told how many steps were begun in this attempt."""
         self._stop = stop
         self._say_alive = say_alive
         self._asked = 0
@@ -95,7 +101,7 @@ class Beacon:
             time.sleep(ALIVE_SECONDS)
             if self._asked != seen:
                 seen = self._asked
-                self._say_alive()
+                self._say_alive(seen)
 
 
 class Reporter:
@@ -107,13 +113,15 @@ class Reporter:
         self._order = order
         self._artifacts = ArtifactFolder(Path(order.artifact_dir))
         self._pace = Pace()
+        # Never removed while it is the newest, so the next may share files with it.
+        self._newest_checkpoint = None if order.resume_from is None else Path(order.resume_from)
 
     def report(self, event: Event) -> None:
         self._send(self._message(event))
 
-    def say_alive(self) -> None:
+    def say_alive(self, steps: int) -> None:
         with suppress(OSError, ValueError):  # the stream may be closed already
-            self._send(Message(Kind.ALIVE))
+            self._send(Message(Kind.ALIVE, {"steps": steps}))
 
     def _send(self, message: Message) -> None:
         with self._lock:
@@ -131,7 +139,11 @@ class Reporter:
                 return self._evaluation(event)
             case CheckpointDue(step=step, state=state):
                 job, epoch = self._order.job_id, self._order.epoch
-                stored = self._artifacts.write(job, epoch, step, state.save)
+                previous = self._newest_checkpoint
+                stored = self._artifacts.write(
+                    job, epoch, step, lambda folder: state.save(folder, previous)
+                )
+                self._newest_checkpoint = self._artifacts.root / stored.folder
                 return Message(Kind.CHECKPOINT, {"step": step, "stored": asdict(stored)})
             case Finished(step=step, weights_sha256=digest):
                 return Message(Kind.FINISHED, {"step": step, "weights_sha256": digest})
@@ -171,7 +183,7 @@ def reason_for(error: BaseException) -> Reason:
     match error:
         case NonFiniteError():
             return Reason.NON_FINITE
-        case EnvironmentFault():
+        case EnvironmentFault() | SpaceError():
             return Reason.ENVIRONMENT_ERROR
         case ResumeError():
             return Reason.CHECKPOINT_CORRUPT
@@ -183,6 +195,7 @@ def reason_for(error: BaseException) -> Reason:
 
 def main() -> int:
     die_with_parent(int(sys.argv[1]))
+    faulthandler.register(STACK_SIGNAL)
     with os.fdopen(int(sys.argv[2]), "wb") as stream:
         order = Order(**json.loads(sys.stdin.readline()))
         try:

@@ -6,17 +6,20 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
 from store.processes import kill_group
-from worker.channel import Message, Order, receive
+from worker.channel import STACK_SIGNAL, Message, Order, receive
 
 # The trainer runs environment code: it gets no key, no database, no broker.
 SECRET_PREFIX = "MRQ_"
 LOG_TAIL_BYTES = 2_000
+STACK_BYTES = 20_000
+STACK_SECONDS = 1.0
 TRAINER = "worker.trainer"
 
 
@@ -77,10 +80,30 @@ class TrainerProcess:
         kill_group(self._process.pid)
         self._process.wait()
 
+    def write_stack(self) -> str:
+        """What it is doing, as its own signal handler tells; this is in its log then, too.
+
+        Empty from one that is stopped, or that has not come as far as having a handler.
+        """
+        before = self._log.stat().st_size
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, STACK_SIGNAL)
+        until = time.monotonic() + STACK_SECONDS
+        stack = ""
+        while time.monotonic() < until:
+            time.sleep(STACK_SECONDS / 10)
+            earlier, stack = stack, self._read_log(before)
+            if stack and stack == earlier:
+                break
+        return stack
+
     def log_tail(self) -> str:
+        return self._read_log(max(0, self._log.stat().st_size - LOG_TAIL_BYTES)).strip()
+
+    def _read_log(self, start: int) -> str:
         with self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - LOG_TAIL_BYTES))
-            return file.read().decode(errors="replace").strip()
+            file.seek(start)
+            return file.read(STACK_BYTES).decode(errors="replace")
 
     def close(self) -> None:
         self.kill()

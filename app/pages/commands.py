@@ -12,3 +12,8 @@ def curl_post(base_url: str, path: str, body: Any) -> str:
     address = shlex.quote(base_url.rstrip("/") + path)
     text = shlex.quote(orjson.dumps(body).decode())
     return f"curl -X POST {address} \\\n  {_HEADERS} \\\n  -d {text}"
+
+
+def curl_post_file(base_url: str, path: str, file: str) -> str:
+    address = shlex.quote(base_url.rstrip("/") + path)
+    return f"curl -X POST {address} \\\n  {_HEADERS} \\\n  -d @{shlex.quote(file)}"

@@ -34,7 +34,8 @@ ADVICE: Mapping[str, str] = {
     ),
     "checkpoint_corrupt": (
         "Check the disk that holds the artifacts. The evaluated policies below are in the "
-        "database and can still be promoted."
+        "database and can still be promoted. A checkpoint in another release's format cannot be "
+        "continued: submit the job again, and it begins anew."
     ),
     "storage_error": "Check that the artifact folder is writable and has space left.",
     "spec_invalid": "Correct the spec as the message says and submit it as a new job.",

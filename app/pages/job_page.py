@@ -8,14 +8,15 @@ from typing import Any
 import orjson
 from sqlalchemy.orm import Session
 
-from app.pages.commands import curl_post
+from app.inputs import what_to_send
+from app.pages.commands import curl_post, curl_post_file
 from app.pages.curve import read_curve
 from app.pages.drawing import draw
 from app.pages.failure import failure_of
 from app.pages.history import newest_events
 from app.pages.observations import example_observation
 from app.pages.parameters import parameters_of
-from app.pages.sentences import curve_summary, reason_text
+from app.pages.sentences import MODES, curve_summary, network_input, reason_text
 from app.views import job_view
 from store.clock import to_rfc3339
 from store.jobs import list_attempts
@@ -46,6 +47,7 @@ class Served:
     step: int
     return_mean: float | None
     curl: str
+    send: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ def read_results(session: Session, job: Job, base_url: str) -> dict[str, Any]:
         "curve": curve,
         "drawing": draw(curve),
         "summary": curve_summary(curve.evaluations),
+        "modes": MODES,
         "evaluations": _newest_first(curve.evaluations),
         "checkpoints": [_checkpoint_row(c, job, policies, returns) for c in checkpoints],
         "events": newest_events(session, job),
@@ -96,6 +99,7 @@ def read_setup(job: Job, base_url: str) -> dict[str, Any]:
     """What was asked for: it never changes."""
     return {
         "parameters": parameters_of(job.spec),
+        "input": network_input(job.spec["environment"]),
         "spec_json": orjson.dumps(job.spec, option=orjson.OPT_INDENT_2).decode(),
         "job_curl": curl_post(base_url, "/jobs", job.spec),
     }
@@ -116,13 +120,19 @@ def _served(
         return None
     newest = policies[0]
     checkpoint = session.get_one(Checkpoint, newest.checkpoint_id)
-    body = {"observation": example_observation(checkpoint.manifest)}
+    act = f"/policies/{newest.name}:{newest.version}/act"
+    example = example_observation(checkpoint.manifest)
     return Served(
         name=newest.name,
         version=newest.version,
         step=checkpoint.step,
         return_mean=returns.get(checkpoint.id),
-        curl=curl_post(base_url, f"/policies/{newest.name}:{newest.version}/act", body),
+        curl=(
+            curl_post_file(base_url, act, "observation.json")
+            if example is None
+            else curl_post(base_url, act, {"observation": example})
+        ),
+        send=what_to_send(checkpoint.manifest),
     )
 
 

@@ -4,10 +4,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+# A longer example is no example.
+MAX_VALUES = 1_000
+
 
 def example_observation(manifest: Mapping[str, Any]) -> Any:
-    """The first golden observation, in the form that its space has in JSON."""
-    flat = [float(value) for value in manifest["golden"]["observations"][0]]
+    """The first golden observation, in the form that its space has in JSON; None if too long."""
+    golden = manifest["golden"]["observations"][0]
+    if len(golden) > MAX_VALUES:
+        return None
+    flat = [float(value) for value in golden]
     return _unflatten(manifest["observation_space"], flat)
 
 

@@ -86,6 +86,24 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
+def network_input(environment: Mapping[str, Any]) -> str:
+    """Of a resolved spec; empty for one of a release that did not say."""
+    fact, history = environment.get("observation"), environment.get("history", 1)
+    if fact is None:
+        return ""
+    shape = " \N{MULTIPLICATION SIGN} ".join(map(str, fact["shape"]))
+    kind = "pixels" if fact["kind"] == "pixels" else "a flat vector"
+    frames = f", the latest {history} frames together" if history > 1 else ""
+    return f"Observations reach the network as {kind}, {shape}{frames}."
+
+
+# Of what an evaluation does with the policy's output.
+MODES: Mapping[str, str] = {
+    "deterministic": "the policy's best action, without noise",
+    "sample": "actions drawn from the policy",
+}
+
+
 def curve_summary(evaluations: Sequence[Evaluation]) -> str:
     """The curve for those who do not see it."""
     if not evaluations:

@@ -16,7 +16,8 @@ def get_environments() -> Json:
     return Json(page([environment_view(entry) for entry in CATALOGUE.values()]))
 
 
-@router.get("/{environment_id}", response_model=EnvironmentView)
+# An id may have a namespace, as in mrq/Catch-v0.
+@router.get("/{environment_id:path}", response_model=EnvironmentView)
 def get_environment(environment_id: str) -> Json:
     if environment_id not in CATALOGUE:
         raise NotFound("environment", environment_id[:128])

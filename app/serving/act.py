@@ -18,12 +18,13 @@ from app.body import refuse_ambiguous, require_json
 from app.problem import request_id
 from app.refusals import ActRefused, MalformedBody, NonFiniteNumber
 from app.serving.batching import Forwarded
+from app.serving.masks import Masks, read_masks
 from app.serving.observation import read_observation, read_observations
 from app.serving.policies import LivePolicy, LoadedPolicies
 from mrq_core.spaces import Floats, describe
 
 PATH = "/policies/{reference}/act"
-FIELDS = frozenset({"observation", "observations", "mode", "seed"})
+FIELDS = frozenset({"observation", "observations", "mode", "seed", "action_mask"})
 MODES = ("deterministic", "sample")
 MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
 
@@ -34,6 +35,7 @@ class ActRequest:
     is_batch: bool
     mode: str
     seed: int | None
+    mask: Any = None
 
 
 def act_route(max_batch: int) -> Route:
@@ -51,9 +53,10 @@ class _Act:
         policies: LoadedPolicies = scope["app"].state.policies
         policy = await policies.get(scope["path_params"]["reference"])
         rows = self._rows(policy, asked)
+        masks = read_masks(policy.actor.codec, asked.mask, len(rows) if asked.is_batch else None)
         forwarded = await policy.batcher.submit(rows)
         answer = {
-            **_actions(policy, asked, rows, forwarded),
+            **_actions(policy, asked, rows, masks, forwarded),
             "policy_id": policy.id,
             "name": policy.name,
             "version": policy.version,
@@ -88,7 +91,8 @@ def read_request(body: bytes) -> ActRequest:
         text = "Give exactly one of observation and observations."
         raise ActRefused("observation_missing", text, param="observation")
     mode, seed = _mode_and_seed(data)
-    return ActRequest(data["observations" if is_batch else "observation"], is_batch, mode, seed)
+    value = data["observations" if is_batch else "observation"]
+    return ActRequest(value, is_batch, mode, seed, data.get("action_mask"))
 
 
 def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Exception:
@@ -119,7 +123,7 @@ def _mode_and_seed(data: dict[str, Any]) -> tuple[str, int | None]:
 
 
 def _actions(
-    policy: LivePolicy, asked: ActRequest, rows: Floats, forwarded: Forwarded
+    policy: LivePolicy, asked: ActRequest, rows: Floats, masks: Masks | None, forwarded: Forwarded
 ) -> dict[str, Any]:
     outputs = forwarded.outputs
     if not np.isfinite(outputs).all():
@@ -127,9 +131,9 @@ def _actions(
         raise ActRefused("observation_out_of_range", text, param="observation")
     actor = policy.actor
     if asked.mode == "sample":
-        actions = actor.sample(outputs, rows, asked.seed).tolist()
+        actions = actor.sample(outputs, rows, asked.seed, masks).tolist()
     else:
-        actions = actor.deterministic(outputs).tolist()
+        actions = actor.deterministic(outputs, masks).tolist()
     return {"actions": actions} if asked.is_batch else {"action": actions[0]}
 
 

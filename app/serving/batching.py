@@ -14,6 +14,9 @@ from mrq_core.spaces import Floats
 # A row costs about 30 us, so this is how long one pass may keep the event loop.
 ROWS_PER_PASS = 64
 MAX_ROWS_WAITING = 4096
+# A row of pixels costs a millisecond and 100 KB: fewer of them, for the same time and memory.
+VALUES_PER_PASS = 1 << 17
+MAX_VALUES_WAITING = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +41,22 @@ class MicroBatcher:
     next batch.
     """
 
-    def __init__(self, forward: Forward, max_rows_waiting: int = MAX_ROWS_WAITING) -> None:
+    def __init__(
+        self, forward: Forward, width: int = 1, max_rows_waiting: int = MAX_ROWS_WAITING
+    ) -> None:
+        """`width` is D."""
         self._forward = forward
-        self._max_rows_waiting = max_rows_waiting
+        self._rows_per_pass = max(1, min(ROWS_PER_PASS, VALUES_PER_PASS // width))
+        self._max_rows_waiting = max(1, min(max_rows_waiting, MAX_VALUES_WAITING // width))
         self._waiting: deque[_Waiting] = deque()
         self._rows_waiting = 0
 
     def submit(self, rows: Floats) -> asyncio.Future[Forwarded]:
-        """`rows` is (B, D). Raises `QueueFull` instead of letting the queue grow."""
-        if self._rows_waiting + len(rows) > self._max_rows_waiting:
+        """`rows` is (B, D). Raises `QueueFull` instead of letting the queue grow.
+
+        A request that is alone is taken, however large: it would never fit otherwise.
+        """
+        if self._rows_waiting and self._rows_waiting + len(rows) > self._max_rows_waiting:
             raise QueueFull(
                 f"{self._rows_waiting} observations wait for this policy already; "
                 f"allowed: {self._max_rows_waiting}. Try again in a second."
@@ -78,7 +88,7 @@ class MicroBatcher:
     def _take(self) -> list[_Waiting]:
         batch = [self._waiting.popleft()]
         size = len(batch[0].rows)
-        while self._waiting and size + len(self._waiting[0].rows) <= ROWS_PER_PASS:
+        while self._waiting and size + len(self._waiting[0].rows) <= self._rows_per_pass:
             batch.append(self._waiting.popleft())
             size += len(batch[-1].rows)
         self._rows_waiting -= size

@@ -21,6 +21,7 @@ TOLERANCE = 1e-5
 
 Forward = Callable[[Floats], Floats]  # (B, D) -> (B, A)
 Reals = NDArray[np.float64]
+Masks = NDArray[np.bool_]
 
 
 class Actor:
@@ -35,26 +36,35 @@ class Actor:
         self.noise = noise
         self._unseeded = np.random.default_rng()
 
-    def deterministic(self, outputs: Floats) -> NDArray[Any]:
-        return self.codec.to_environment(outputs)
+    def deterministic(self, outputs: Floats, masks: Masks | None = None) -> NDArray[Any]:
+        """`masks` is (B, A), or (1, A) for all rows alike."""
+        return self.codec.to_environment(outputs, _for_each(masks, outputs))
 
-    def sample(self, outputs: Floats, observations: Floats, seed: int | None) -> NDArray[Any]:
-        """With a seed, an observation gives the same action whatever else is in the batch."""
+    def sample(
+        self, outputs: Floats, observations: Floats, seed: int | None, masks: Masks | None = None
+    ) -> NDArray[Any]:
+        """With a seed, an observation gives the same action whatever else is in the batch. A mask
+        takes part in the choice alone: what is drawn does not depend on it."""
         if seed is None:
             drawn = self._draw(self._unseeded, outputs.shape)
         else:
             width = outputs.shape[1:]
             drawn = np.stack([self._draw(_generator(seed, row), width) for row in observations])
         if self.codec.discrete:
-            # The largest of logits + Gumbel noise is a draw from softmax(logits).
+            # The largest of logits + Gumbel noise is a draw from softmax(logits); of each
+            # component's own, where an action has several.
             chosen = outputs + drawn
         else:
             chosen = np.clip(outputs + self.noise * drawn, -1.0, 1.0)
-        return self.codec.to_environment(chosen.astype(np.float32))
+        return self.codec.to_environment(chosen.astype(np.float32), _for_each(masks, outputs))
 
     def _draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Reals:
         draw = generator.gumbel if self.codec.discrete else generator.standard_normal
         return np.asarray(draw(size=shape))
+
+
+def _for_each(masks: Masks | None, outputs: Floats) -> Masks | None:
+    return None if masks is None else np.broadcast_to(masks, outputs.shape)
 
 
 def _generator(seed: int, observation: Floats) -> np.random.Generator:
@@ -124,11 +134,22 @@ def _same(
 ) -> bool:
     if not codec.discrete:
         scale = TOLERANCE * max(1.0, float(np.abs(recorded).max()))
+        if actions.dtype.kind in "iu":  # two sides of a half round to two neighbours
+            scale += 1.0
         return bool((np.abs(actions - recorded) <= scale).all())
-    # Another action only where two logits are as good as equal.
-    best = np.sort(expected, axis=1)
-    tied = best[:, -1] - best[:, -2] <= 2 * allowed if expected.shape[1] > 1 else False
-    return bool(((actions == recorded) | tied).all())
+    # Another choice only where two logits of its component are as good as equal.
+    tied = _tied(codec.components, expected, 2 * allowed)
+    same = (actions == recorded).reshape(len(actions), -1)
+    return bool((same | tied).all())
+
+
+def _tied(components: tuple[int, ...], logits: Floats, allowed: float) -> NDArray[np.bool_]:
+    """(B, components): whether the two largest logits are this near to each other."""
+    ends = np.cumsum(components)
+    groups = [np.sort(group, axis=1) for group in np.split(logits, ends[:-1], axis=1)]
+    alone = np.full(len(logits), False)
+    columns = [alone if g.shape[1] < 2 else g[:, -1] - g[:, -2] <= allowed for g in groups]
+    return np.stack(columns, axis=1)
 
 
 def _broken(policy: ServablePolicy, why: str) -> PolicyBroken:

@@ -133,7 +133,7 @@ class LoadedPolicies:
             checkpoint_id=servable.checkpoint_id,
             size_bytes=len(servable.onnx),
             actor=actor,
-            batcher=MicroBatcher(actor.forward),
+            batcher=MicroBatcher(actor.forward, actor.observation_space.flat_size),
         )
 
     def _size(self) -> int:

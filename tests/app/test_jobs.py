@@ -29,9 +29,9 @@ def test_a_dry_run_estimates_and_submits_nothing(client: TestClient, database: D
     assert answer.status_code == 200
     body = answer.json()
     assert body["spec"]["seed"] == 0
-    # 20 bytes a parameter; 2,048 slots of 4*(3+1+1)+2+16 bytes, and the 1,024 they grew from;
+    # 20 bytes a parameter; 2,048 slots of 4*(3+1+1)+3+16 bytes, and the 1,024 they grew from;
     # 256 x 6 steps of 3 inputs and three times 5*512 + 2*512 + 512 + 256 + 65 units.
-    replay, batch = 3072 * 38, 4 * 256 * 6 * (3 + 3 * 4417)
+    replay, batch = 3072 * 39, 4 * 256 * 6 * (3 + 3 * 4417)
     assert body["estimate"]["memory_bytes"] == body["estimate"]["parameters"] * 20 + replay + batch
     assert set(row_counts(database).values()) == {0}
 

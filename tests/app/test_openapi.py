@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from app import schemas
+from app.serving.act import FIELDS
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import trained_job
@@ -83,6 +84,17 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
 def test_the_hyperparameters_are_described(client: TestClient) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     assert schemas["Hyperparameters"]["properties"]["batch_size"]["default"] == 256
+
+
+def test_the_act_route_is_described_with_all_that_it_takes(client: TestClient) -> None:
+    act = client.get("/openapi.json").json()["paths"]["/policies/{reference}/act"]["post"]
+    schema = act["requestBody"]["content"]["application/json"]["schema"]
+    assert set(schema["properties"]) == FIELDS
+    one, many, absent = schema["properties"]["action_mask"]["anyOf"]
+    assert absent == {"type": "null"}
+    assert many == {"type": "array", "minItems": 1, "items": one}
+    kinds = [kind["type"] for kind in one["items"]["anyOf"]]
+    assert kinds == ["integer", "boolean"]  # what tests/app/serving/test_masks.py sends
 
 
 def assert_is(answer: Any, kind: Any) -> None:

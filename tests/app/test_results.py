@@ -124,9 +124,24 @@ def test_environments_are_listed_with_the_schema_of_their_kwargs(client: TestCli
     pendulum = client.get("/environments/Pendulum-v1").json()
     assert pendulum in listed
     assert (pendulum["observation_dim"], pendulum["action_dim"]) == (3, 1)
+    assert (pendulum["action_kind"], pendulum["action_components"]) == ("continuous", [])
     assert pendulum["kwargs_schema"]["properties"]["g"]["maximum"] == 100.0
     answer = client.get("/environments/os:system")
     assert (answer.status_code, answer.json()["code"]) == (404, "environment_not_found")
+
+
+def test_an_environment_of_pixels_and_one_with_masks(client: TestClient) -> None:
+    racing = client.get("/environments/CarRacing-v3").json()
+    assert (racing["observation_kind"], racing["observation_shape"]) == ("pixels", [3, 96, 96])
+    assert (racing["observation_dim"], racing["masked"]) == (27_648, False)
+    taxi = client.get("/environments/Taxi-v4").json()
+    assert (taxi["action_components"], taxi["masked"]) == ([6], True)
+
+
+def test_an_environment_whose_id_has_a_namespace(client: TestClient) -> None:
+    for path in ("/environments/mrq/Catch-v0", "/v1/environments/mrq%2FCatch-v0"):
+        assert client.get(path).json()["id"] == "mrq/Catch-v0"
+    assert client.get("/environments/mrq/None-v0").json()["code"] == "environment_not_found"
 
 
 def test_readiness_counts_jobs(client: TestClient, database: Database, settings: Settings) -> None:

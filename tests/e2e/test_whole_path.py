@@ -65,6 +65,32 @@ def test_discrete_actions_and_observations(service: LiveService, environment_id:
     assert isinstance(answer.json()["action"], int)
 
 
+def test_pixels_and_a_job_submitted_again_as_it_was_resolved(service: LiveService) -> None:
+    spec = tiny_job(name="catch", environment={"id": "mrq/Catch-v0"}, budget={"total_steps": 230})
+    job = service.wait_for_end(service.submit(spec))
+    assert job["status"] == "succeeded", job["status_message"]
+    fact = {"kind": "pixels", "shape": [4, 42, 42]}
+    assert job["spec"]["environment"]["observation"] == fact
+    again = service.client.post("/jobs?dry_run=true", json=job["spec"])
+    assert again.json()["spec"] == job["spec"]
+    policy = service.get("/policies/catch")
+    assert (policy["environment_id"], policy["history"]) == ("mrq/Catch-v0", 4)
+    frame = [[[0] * 42 for _ in range(42)]]
+    answer = service.client.post("/policies/catch/act", json={"observation": [frame] * 4})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["action"] in (0, 1, 2)
+
+
+def test_masks_from_the_environment_to_the_action(service: LiveService) -> None:
+    spec = tiny_job(name="taxi", environment={"id": "Taxi-v4"}, budget={"total_steps": 300})
+    job = service.wait_for_end(service.submit(spec))
+    assert job["status"] == "succeeded", job["status_message"]
+    for allowed in range(6):
+        mask = [int(choice == allowed) for choice in range(6)]
+        body = {"observation": 314, "action_mask": mask}
+        assert service.client.post("/policies/taxi/act", json=body).json()["action"] == allowed
+
+
 @pytest.mark.parametrize("empty_database_url", ["postgresql"], indirect=True)
 def test_the_same_on_postgresql(tmp_path: Path, empty_database_url: str) -> None:
     database = {"MRQ_DATABASE_URL": empty_database_url}

@@ -10,18 +10,20 @@ from mrq_core.agent import Agent, Noise, before_termination
 from mrq_core.config import Hyperparameters
 from mrq_core.digest import weights_sha256
 from mrq_core.networks import HeadsLinear, Linear
+from mrq_core.observations import ObservationForm
 from mrq_core.replay import EncoderBatch, Replay, ValueBatch
 from tests.mrq_core.toys import TINY
 
 CPU = torch.device("cpu")
+VECTOR = ObservationForm("vector", (2,), 1)
 
 
 def make_agent(h: Hyperparameters = TINY, *, discrete: bool = False) -> Agent:
-    return Agent(h, 2, 3, discrete=discrete, seed=0)
+    return Agent(h, (2,), 3, components=(3,) if discrete else (), seed=0)
 
 
 def filled_replay(h: Hyperparameters = TINY, *, reward: float = 1.0) -> Replay:
-    replay = Replay(h, 2, 3, np.random.default_rng(0), CPU)
+    replay = Replay(h, VECTOR, 3, np.random.default_rng(0), CPU)
     rng = np.random.default_rng(1)
     for step in range(60):
         here, there = rng.normal(size=(2, 2)).astype(np.float32)
@@ -51,6 +53,8 @@ def value_batch(**changes: Any) -> ValueBatch:
         "next_state": torch.randn(4, 2, generator=random),
         "reward": torch.zeros(4, 3),
         "terminated": torch.zeros(4, 3, dtype=torch.bool),
+        "mask": None,
+        "next_mask": None,
     }
     return ValueBatch(**(parts | changes))
 
@@ -218,13 +222,13 @@ class Diary(Agent):
         self.entries.append("value")
         return super().update_value(batch, noise)
 
-    def update_policy(self, zs: Tensor, noise: Noise) -> Tensor:
+    def update_policy(self, zs: Tensor, noise: Noise, mask: Tensor | None = None) -> Tensor:
         self.entries.append("policy")
-        return super().update_policy(zs, noise)
+        return super().update_policy(zs, noise, mask)
 
 
 def test_the_order_of_a_target_cycle() -> None:
-    agent = Diary(TINY, 2, 3, discrete=False, seed=0)
+    agent = Diary(TINY, (2,), 3, seed=0)
     replay = filled_replay()
     for _ in range(21):
         agent.train(replay)
@@ -329,7 +333,7 @@ def test_discrete_noise_is_halved() -> None:
     action = torch.tensor([[0.5, 0.3, 0.2]])
     noise[0, 1] = 100.0
     limit = agent.h.target_noise_clip * agent.head.noise_scale
-    assert agent.head.complete(action + noise.clamp(-limit, limit)).tolist() == [[1, 0, 0]]
+    assert agent.head.complete(action + noise.clamp(-limit, limit), None).tolist() == [[1, 0, 0]]
 
 
 @pytest.fixture
@@ -346,3 +350,137 @@ def test_a_run_on_the_cpu_never_calls_cuda() -> None:
     agent = make_agent()
     agent.train(filled_replay())
     agent.explore(torch.zeros(1, 2))
+
+
+def test_a5_the_policy_is_trained_through_the_soft_sample() -> None:
+    agent = make_agent(discrete=True)
+    zs, gumbel = torch.randn(4, 8), torch.randn(4, 3)
+    u = agent.policy(zs)
+    soft = ((u + gumbel) / 10.0).softmax(-1)
+    q = agent.value(agent.encoder.encode_state_action(zs, soft))
+    expected = -q.mean() + 1e-5 * u.square().mean()
+
+    loss = agent.update_policy(zs, Noise(torch.zeros(4, 3), torch.zeros(4, 3), gumbel))
+
+    assert loss.item() == pytest.approx(expected.item())
+
+
+def test_a7_the_online_value_is_not_rescaled_when_the_reward_scale_changes() -> None:
+    agent = make_agent()
+    before = [parameter.clone() for parameter in agent.value.parameters()]
+    agent.update_targets(50.0)
+
+    assert agent.reward_scale == 50.0
+    assert all(map(torch.equal, before, agent.value.parameters()))
+
+
+def test_a15_weight_decay_is_on_everything_and_the_norms_have_no_parameters() -> None:
+    agent = make_agent()
+    for name, optimizer in agent.optimizers().items():
+        (group,) = optimizer.param_groups
+        assert group["weight_decay"] == 1e-4
+        parameters = list(agent.networks()[name].parameters())
+        assert len(group["params"]) == len(parameters)
+    names = {key.rsplit(".", 1)[1] for n in agent.networks().values() for key in n.state_dict()}
+    assert names == {"weight", "bias"}
+    assert not any("norm" in key for n in agent.networks().values() for key in n.state_dict())
+
+
+def masked_agent() -> Agent:
+    """Whose policies, online and target, all but insist on the first of three choices."""
+    agent = make_agent(discrete=True)
+    with torch.no_grad():
+        for policy in (agent.policy, agent.policy_target):
+            policy.output.bias.copy_(torch.tensor([1000.0, 0.0, 0.0]))
+    return agent
+
+
+FIRST_FORBIDDEN = torch.tensor([False, True, True]).expand(4, -1)
+
+
+def test_exploration_keeps_to_the_mask() -> None:
+    agent = masked_agent()
+    state = torch.zeros(200, 2)
+
+    assert agent.explore(state)[:, 0].mean() > 0.9
+    assert agent.explore(state, FIRST_FORBIDDEN[:1].expand(200, -1))[:, 0].sum() == 0
+
+
+def test_the_bootstrap_keeps_to_the_next_states_mask() -> None:
+    agent = masked_agent()
+    batch = value_batch(next_mask=FIRST_FORBIDDEN)
+    zs = agent.encoder_target.encode_state(batch.next_state)
+    values = [
+        agent.value_target(
+            agent.encoder_target.encode_state_action(zs, torch.eye(3)[choice].expand(4, -1))
+        ).amin(1)
+        for choice in (1, 2)
+    ]
+
+    target_q = agent.update_value(batch, no_noise(agent)).target_q
+
+    allowed = torch.stack(values, 1)
+    assert ((target_q[:, None] - allowed).abs().amin(1) < 1e-6).all()
+
+
+def test_the_policys_loss_keeps_to_the_states_mask() -> None:
+    agent = masked_agent()
+    zs = torch.randn(4, 8)
+    u = agent.policy(zs)
+    action = torch.cat([torch.zeros(4, 1), (u[:, 1:] / 10).softmax(-1)], -1)
+    q = agent.value(agent.encoder.encode_state_action(zs, action))
+    expected = -q.mean() + 1e-5 * u.square().mean()
+
+    loss = agent.update_policy(zs, no_noise(agent), FIRST_FORBIDDEN)
+
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def pixel_replay(h: Hyperparameters) -> Replay:
+    replay = Replay(h, ObservationForm("pixels", (1, 31, 31), 2), 3, np.random.default_rng(0), CPU)
+    rng = np.random.default_rng(1)
+    for step in range(60):
+        here, there = rng.integers(0, 256, (2, 1, 31, 31)).astype(np.uint8)
+        action = np.eye(3, dtype=np.float32)[step % 3]
+        replay.add(here, action, 1.0, there, terminated=step % 10 == 9, truncated=False)
+    return replay
+
+
+def test_images_are_shifted_for_every_update_and_each_by_its_own_draw() -> None:
+    agent = Agent(TINY, (2, 31, 31), 3, components=(3,), seed=0)
+    seen: list[torch.Size] = []
+    draw = agent.augment
+
+    def written_down(state: Tensor, generator: torch.Generator) -> Tensor:
+        shifted = draw(state, generator)
+        assert not torch.equal(shifted, state)
+        seen.append(state.shape)
+        return shifted
+
+    agent.augment = written_down
+    agent.train(pixel_replay(TINY))
+
+    encoder = [torch.Size([8, 2, 31, 31]), torch.Size([8, 5, 2, 31, 31])]
+    value = [torch.Size([8, 2, 31, 31])] * 2
+    # Only what is used: of the encoder's states the first, of the next states all.
+    assert seen == [*encoder * TINY.target_update_every, *value]
+
+
+def test_without_a_shift_the_images_come_as_they_are() -> None:
+    h = replace(TINY, pixel_shift=0)
+    agent = Agent(h, (2, 31, 31), 3, components=(3,), seed=0)
+    state = pixel_replay(h).sample_encoder().state
+
+    assert agent.augment(state, agent.generator) is state
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 31, 31)])
+def test_b16_a_horizon_of_one_keeps_its_axis(shape: tuple[int, ...]) -> None:
+    h = replace(TINY, enc_horizon=1, q_horizon=1)
+    agent = Agent(h, shape, 3, components=(3,), seed=0)
+    replay = filled_replay(h) if shape == (2,) else pixel_replay(h)
+    assert replay.sample_encoder().next_state.shape == (8, 1, *shape)
+
+    _, policy_loss, value = agent.train(replay)
+
+    assert torch.isfinite(torch.stack([policy_loss, value.loss])).all()

@@ -7,10 +7,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from mrq_core.actions import action_codec
 from mrq_core.agent import Agent
 from mrq_core.bundle import PolicyBundle
 from mrq_core.config import PRESETS
 from mrq_core.export import export_policy
+from mrq_core.observations import observation_form
 from mrq_core.policy import Policy, policy_of
 from mrq_core.spaces import Box, Discrete, Floats, Space, space_from_json
 
@@ -21,7 +23,8 @@ both = pytest.mark.parametrize("space", [CONTINUOUS, DISCRETE], ids=["continuous
 
 
 def make_policy(space: Space, seed: int = 0) -> Policy:
-    agent = Agent(PRESETS["small"], 6, 3, discrete=isinstance(space, Discrete), seed=seed)
+    components = action_codec(space).components
+    agent = Agent(PRESETS["small"], (6,), 3, components=components, seed=seed)
     # As after training: biases that matter, outputs that are not all near zero.
     with torch.no_grad():
         for parameter in (*agent.encoder.parameters(), *agent.policy.parameters()):
@@ -43,7 +46,9 @@ def export(policy: Policy, space: Space) -> PolicyBundle:
         hyperparameters=PRESETS["small"],
         step=700,
         weights_sha256="0" * 64,
-        sample_observations=observations(8),
+        form=observation_form(OBSERVATION, None),
+        masked=False,
+        sample_states=observations(8),
     )
 
 

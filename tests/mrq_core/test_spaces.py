@@ -142,6 +142,121 @@ def test_observations_outside_the_bounds_pass() -> None:
     assert flatten(BOX, [7.0, 0.0]).tolist() == [7.0, 0.0]
 
 
+FLAGS = Box((0,) * 4, (1,) * 4, (2, 2), "bool")
+BYTES = Box((0,) * 2, (255,) * 2, (2,), "uint8")
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "flat"),
+    [
+        (FLAGS, [[True, False], [False, True]], [1, 0, 0, 1]),
+        (FLAGS, np.array([[True, False], [False, True]]), [1, 0, 0, 1]),
+        (FLAGS, [[1, 0], [0.0, 1.0]], [1, 0, 0, 1]),
+        (FLAGS, [[np.True_, 0], [0, 1]], [1, 0, 0, 1]),
+        (BYTES, [0, 255], [0, 255]),
+        (BYTES, [3.0, 4], [3, 4]),
+        (BYTES, np.array([3, 4], np.int64), [3, 4]),
+        (Box((-math.inf,) * 2, (math.inf,) * 2, (2,), "int8"), [-128, 127], [-128, 127]),
+        (Box((0,), (2**63 - 1,), (1,), "int64"), [2**62], [2.0**62]),
+        (Box((0,), (2**64 - 1,), (1,), "uint64"), [2**63], [2.0**63]),
+        (Box((-1.0,), (1.0,), (), "float64"), 0.5, [0.5]),
+        (Box((-1.0,), (1.0,), (), "float16"), np.float16(0.5), [0.5]),
+        (BOX, [10**30, 1], [1e30, 1]),
+        (
+            MultiDiscrete((2, 1, 1, 3), (0, 5, 0, -1), (2, 2)),
+            [[1, 5], [0, 1]],
+            [0, 1, 1, 1, 0, 0, 1],
+        ),
+        (
+            MultiDiscrete((200, 3), (-100, 0), (2,)),
+            np.array([-100, 2], np.int8),
+            [1] + [0] * 201 + [1],
+        ),
+        (Discrete(3, start=-7), np.int64(-6), [0, 1, 0]),
+        (Discrete(3), np.array(2), [0, 0, 1]),
+    ],
+)
+def test_every_type_of_number(space: Space, value: object, flat: list[float]) -> None:
+    assert flatten(space, value).tolist() == pytest.approx(flat)
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "kind"),
+    [
+        (BOX, [1.0], "shape"),
+        (BOX, [1.0, [2.0]], "shape"),
+        (BOX, 1.0, "shape"),
+        (BOX, {"x": 1}, "shape"),
+        (BOX, np.zeros(3), "shape"),
+        (BOX, "12", "dtype"),
+        (BOX, None, "dtype"),
+        (BOX, [1.0, "2"], "dtype"),
+        (BOX, [1.0, True], "dtype"),
+        (BOX, np.zeros(2, bool), "dtype"),
+        (BOX, [1.0, math.nan], "not_finite"),
+        (BOX, [1.0, 10**400], "not_finite"),
+        (BOX, [1.0, 1e39], "not_finite"),
+        (FLAGS, [[0, 1], [2, 0]], "range"),
+        (FLAGS, [[0, 1], [0.5, 0]], "dtype"),
+        (FLAGS, [[0, 1], [math.nan, 0]], "not_finite"),
+        (BYTES, [0, 256], "range"),
+        (BYTES, np.array([0, -1]), "range"),
+        (BYTES, [0.5, 1], "dtype"),
+        (BYTES, np.array([True, False]), "dtype"),
+        (Discrete(3), 3, "range"),
+        (Discrete(3), -1, "range"),
+        (Discrete(3), 10**30, "range"),
+        (Discrete(3), 1.0, "dtype"),
+        (Discrete(3), True, "dtype"),
+        (Discrete(3), [1], "shape"),
+        (Discrete(3), np.array([1]), "shape"),
+        (MultiBinary((2,)), [0, 2], "range"),
+        (MultiBinary((2,)), [0, 0.5], "dtype"),
+        (MultiDiscrete((2, 2), (0, 0), (2,)), [0, 2], "range"),
+        (MultiDiscrete((2, 2), (0, 0), (2,)), [0, 1, 0], "shape"),
+        (NESTED, {"z": 1}, "shape"),
+        (NESTED, "z", "dtype"),
+        (NESTED, {"z": 1, "a": [[1, 2], [0, 1], 3]}, "shape"),
+        (NESTED, {"z": 1, "a": [[1, "x"], [0, 1]]}, "dtype"),
+    ],
+)
+def test_mistakes_are_of_four_kinds(space: Space, value: object, kind: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        flatten(space, value)
+    assert caught.value.kind == kind
+
+
+def test_the_place_of_a_number_that_is_not_finite_is_told() -> None:
+    space = Dict((("camera", Box((0.0,) * 6, (1.0,) * 6, (2, 3))),))
+    with pytest.raises(SpaceError) as caught:
+        flatten(space, {"camera": [[0, 0, 0], [0, math.inf, 0]]})
+    told = "observation.camera: expected finite float32 numbers, got inf at [1, 1]"
+    assert str(caught.value) == told
+
+
+def test_alike_bounds_are_written_once() -> None:
+    described = Box((0,) * 3, (0.5, 0.5, math.inf), (3,)).to_json()
+
+    assert (described["low"], described["high"]) == (0, [0.5, 0.5, "inf"])
+    image = Box((0,) * 40_000, (255,) * 40_000, (200, 200), "uint8")
+    assert len(json.dumps(image.to_json())) < 100
+    assert space_from_json(image.to_json()) == image
+
+
+def test_the_bounds_of_long_integers_keep_every_digit() -> None:
+    space = Box((-(2**63), 0), (2**63 - 1, 2**53 + 1), (2,), "int64")
+
+    assert space_from_json(json.loads(json.dumps(space.to_json()))) == space
+
+
+def test_what_was_read_is_not_the_given_array() -> None:
+    given = np.zeros(2, np.float32)
+    flat = flatten(BOX, given)
+    given[:] = 5
+
+    assert flat.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("space", "value", "message"),
     [
@@ -202,7 +317,10 @@ def test_an_error_in_a_batch_names_the_observation() -> None:
         {"type": "box", "shape": [1], "dtype": "float32", "low": [math.nan], "high": [1]},
         {"type": "box", "shape": [1], "dtype": "no such type", "low": [0], "high": [1]},
         {"type": "box", "shape": [-1], "dtype": "float32", "low": [], "high": []},
+        {"type": "box", "shape": [1], "dtype": "float32", "low": True, "high": 1},
+        {"type": "box", "shape": [0], "dtype": "float32", "low": [], "high": []},
         {"type": "multi_discrete", "nvec": [2], "start": [0, 0], "shape": [1]},
+        {"type": "multi_discrete", "nvec": [2], "start": [0], "shape": [1], "dtype": "text"},
         {"type": "tuple", "spaces": 3},
         {"type": "dict", "spaces": [["a"]]},
     ],
@@ -210,6 +328,18 @@ def test_an_error_in_a_batch_names_the_observation() -> None:
 def test_json_that_is_no_space_is_refused(obj: object) -> None:
     with pytest.raises(SpaceError):
         space_from_json(obj)
+
+
+def test_what_was_written_before_there_was_a_dtype_is_read() -> None:
+    old = {"type": "multi_discrete", "nvec": [2, 3], "start": [0, 1], "shape": [2]}
+
+    assert space_from_json(old) == MultiDiscrete((2, 3), (0, 1), (2,))
+
+
+def test_an_unknown_gymnasium_space_is_refused_where_it_is() -> None:
+    nested = gym.Dict({"a": gym.Tuple([gym.Discrete(2), gym.Sequence(gym.Discrete(2))])})
+    with pytest.raises(SpaceError, match=r"^observation space\.a\[1\]: .* got Sequence"):
+        space_from_gymnasium(nested, "observation space")
 
 
 def test_an_unknown_gymnasium_space_is_refused() -> None:

@@ -52,12 +52,15 @@ class Scripted(gymnasium.Env[Any, Any]):
         fault_at: int = 3,
         reward: float | None = None,
         integers: bool = False,
+        unbounded: bool = False,
     ) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
         low, high = np.array([[0, -2], [1, 6]], np.float32)
         self.action_space = spaces.Box(low, high, (2,))
         if integers:
             self.action_space = spaces.Box(0, 3, (2,), np.int64)
+        if unbounded:
+            self.action_space = spaces.Box(low, np.array([1, np.inf], np.float32))
         self.length, self.fault, self.fault_at, self.reward = length, fault, fault_at, reward
         self.t = 0
 

@@ -61,6 +61,97 @@ def test_files_and_folders_are_synced_before_and_after_the_rename(
     assert log == ["state.json", "weights.safetensors", ".tmp", "rename", JOB, "artifacts"]
 
 
+def spy_on_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    log: list[str] = []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_file():
+            log.append(path.name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    return log
+
+
+def save_linked(folder: Path, previous: Path) -> None:
+    (folder / "weights.safetensors").hardlink_to(previous / "weights.safetensors")
+    (folder / "state.json").write_bytes(b"[]")
+
+
+def test_a_link_to_a_file_of_the_last_checkpoint_is_not_hashed_again(
+    artifacts: ArtifactFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = artifacts.write(JOB, 3, 700, save)
+    log = spy_on_syncs(monkeypatch)
+    previous = artifacts.root / first.folder
+    second = artifacts.write(JOB, 3, 800, lambda folder: save_linked(folder, previous))
+
+    assert log == ["state.json"]
+    assert second.files["weights.safetensors"] == hashlib.sha256(b"weights").hexdigest()
+    assert second.files["state.json"] == hashlib.sha256(b"[]").hexdigest()
+    assert second.size_bytes == 9  # all that a resume needs
+    # And of that one into the next.
+    previous = artifacts.root / second.folder
+    third = artifacts.write(JOB, 3, 900, lambda folder: save_linked(folder, previous))
+    assert log == ["state.json"] * 2
+    assert third.files == second.files
+
+
+def test_a_checkpoint_outlives_those_it_shares_files_with(artifacts: ArtifactFolder) -> None:
+    first = artifacts.write(JOB, 3, 700, save)
+    previous = artifacts.root / first.folder
+    second = artifacts.write(JOB, 3, 800, lambda folder: save_linked(folder, previous))
+
+    artifacts.remove(first.folder)
+    path = artifacts.verified(second.folder, second.files)
+    assert (path / "weights.safetensors").read_bytes() == b"weights"
+
+    third = artifacts.write(JOB, 3, 900, lambda folder: save_linked(folder, path))
+    artifacts.remove(third.folder)
+    artifacts.verified(second.folder, second.files)
+
+
+def test_a_link_that_this_process_did_not_hash_is_hashed_and_synced(
+    artifacts: ArtifactFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt before may have died before its files were on the disk."""
+    first = artifacts.write(JOB, 3, 700, save)
+    previous = artifacts.root / first.folder
+    log = spy_on_syncs(monkeypatch)
+    resumed = ArtifactFolder(artifacts.root)
+    second = resumed.write(JOB, 4, 800, lambda folder: save_linked(folder, previous))
+
+    assert log == ["state.json", "weights.safetensors"]
+    resumed.verified(second.folder, second.files)
+
+
+def test_a_linked_file_that_was_changed_is_hashed_again(artifacts: ArtifactFolder) -> None:
+    first = artifacts.write(JOB, 3, 700, save)
+    previous = artifacts.root / first.folder
+    (previous / "weights.safetensors").write_bytes(b"heavier weights")
+    second = artifacts.write(JOB, 3, 800, lambda folder: save_linked(folder, previous))
+
+    assert second.files["weights.safetensors"] == hashlib.sha256(b"heavier weights").hexdigest()
+
+
+def test_a_new_file_is_hashed_whatever_its_inode(artifacts: ArtifactFolder) -> None:
+    """The numbers of removed files are given again; here even time and size are the same."""
+    first = artifacts.write(JOB, 3, 700, save)
+    old = (artifacts.root / first.folder / "weights.safetensors").stat()
+    artifacts.remove(first.folder)
+
+    def save_others(folder: Path) -> None:
+        for number in range(20):
+            path = folder / f"{number}.safetensors"
+            path.write_bytes(b"WEIGHTS")
+            os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+
+    second = artifacts.write(JOB, 3, 800, save_others)
+    assert set(second.files.values()) == {hashlib.sha256(b"WEIGHTS").hexdigest()}
+
+
 def fail_halfway(folder: Path) -> None:
     save(folder)
     raise OSError("no space left")

@@ -7,36 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from mrq_core.config import BOUNDS, PRESETS, Hyperparameters
-from store.catalogue import CATALOGUE
-from store.errors import EstimateTooLarge
-from store.estimate import BYTES_PER_PARAMETER, estimate, refuse_if_too_large
 from store.spec import JobSpec
-
-BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
-
-
-def made(**changes: Any) -> JobSpec:
-    return JobSpec.model_validate(BODY | changes)
-
-
-def refusal(changes: dict[str, Any]) -> tuple[str, str]:
-    """Path of the first error as `app.errors` builds it, and its text."""
-    with pytest.raises(ValidationError) as caught:
-        made(**changes)
-    first = caught.value.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    if first["type"] == "refused":
-        path += first["ctx"]["path"].split(".")
-    return ".".join(path), first["msg"]
-
-
-def hyperparameters(**values: Any) -> dict[str, Any]:
-    return {"algorithm": {"hyperparameters": values}}
-
-
-def environment(id: str = "Pendulum-v1", **kwargs: Any) -> dict[str, Any]:
-    return {"environment": {"id": id, "kwargs": kwargs}}
-
+from tests.store.specs import around, environment, hyperparameters, made, refusal
 
 # ---- what is filled in
 
@@ -45,7 +17,15 @@ def test_every_default_is_filled_in() -> None:
     assert made().to_json() == {
         "name": "pendulum-v1-mrq",
         "labels": {},
-        "environment": {"id": "Pendulum-v1", "kwargs": {"g": 10.0}},
+        "environment": {
+            "id": "Pendulum-v1",
+            "kwargs": {"g": 10.0},
+            "max_episode_steps": 200,
+            "action_repeat": 1,
+            "history": 1,
+            "limit_terminates": False,
+            "observation": {"kind": "vector", "shape": [3]},
+        },
         "algorithm": {
             "name": "mrq",
             "preset": "paper",
@@ -199,6 +179,24 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "environment.kwargs",
         "at most 32",
     ),
+    # what surrounds the environment
+    (around(max_episode_steps=0), "environment.max_episode_steps", "greater than or equal to 1"),
+    (around(max_episode_steps=10**6 + 1), "environment.max_episode_steps", "equal to 1000000"),
+    (around(max_episode_steps=1.0), "environment.max_episode_steps", "valid integer"),
+    (around(action_repeat=0), "environment.action_repeat", "greater than or equal to 1"),
+    (around(action_repeat=65), "environment.action_repeat", "less than or equal to 64"),
+    (around(action_repeat=None), "environment.action_repeat", "valid integer"),
+    (around(history=0), "environment.history", "greater than or equal to 1"),
+    (around(history=17), "environment.history", "less than or equal to 16"),
+    (around(history=True), "environment.history", "valid integer"),
+    (around(limit_terminates=1), "environment.limit_terminates", "valid boolean"),
+    (around(observation=[3]), "environment.observation", "valid dictionary"),
+    (around(observation={"kind": "vector"}), "environment.observation.shape", "required"),
+    (
+        around(observation={"kind": "text", "shape": [3]}),
+        "environment.observation.kind",
+        "'vector' or 'pixels'",
+    ),
     # names and labels
     ({"name": ""}, "name", "at least 1"),
     ({"name": TOO_LONG}, "name", "at most 128"),
@@ -265,57 +263,6 @@ def test_a_spec_cannot_be_changed() -> None:
         made().seed = 5  # type: ignore[misc]
 
 
-# ---- estimates
-
-
-def test_the_estimate_of_a_small_job_by_hand() -> None:
-    """Pendulum: 3 observations, 1 action; all widths 1, 3 bins."""
-    widths = ("zs_dim", "zsa_dim", "za_dim", "encoder_hidden_dim")
-    ones = dict.fromkeys((*widths, "value_hidden_dim", "policy_hidden_dim"), 1)
-    spec = made(**hyperparameters(**ones, num_bins=3))
-    encoder = (4 + 2 + 2) + 2 + (3 + 2 + 2) + 2 * (1 + 1 + 3)
-    value = 2 * (2 + 2 + 2 + 2)
-    policy = 2 + 2 + 2
-    # Per step of the unroll: the observation, and 3 times what each unit of a layer gives.
-    batch = 4 * 256 * (5 + 1) * (3 + 3 * (5 + 2 + 1 + 1 + 3))
-    found = estimate(spec)
-    assert found.parameters == encoder + value + policy
-    assert found.model_bytes == found.parameters * BYTES_PER_PARAMETER
-    # 2 * 1000 slots, doubled up from 1024, of 3 + 1 floats, a reward, flags and priorities.
-    # Half as much again while it doubles.
-    assert found.replay_bytes == 1.5 * 2048 * (4 * 3 + 4 + 4 + 2 + 8 + 8)
-    assert found.batch_bytes == batch
-    assert found.memory_bytes == found.model_bytes + batch + found.replay_bytes
-
-
-def test_a_job_that_does_not_fit_is_refused_with_the_figures() -> None:
-    spec = made(budget={"total_steps": 10**6}, environment={"id": "Humanoid-v5"})
-    needed = estimate(spec).memory_bytes
-    assert refuse_if_too_large(spec, needed).memory_bytes == needed
-    with pytest.raises(EstimateTooLarge, match=r"GiB of replay buffer.*MRQ_JOB_MEMORY_BYTES") as no:
-        refuse_if_too_large(spec, needed - 1)
-    assert no.value.param == "algorithm.hyperparameters.buffer_size"
-    assert no.value.details == {"needed_bytes": needed, "allowed_bytes": needed - 1}
-
-
-def test_the_larger_part_is_named() -> None:
-    with pytest.raises(EstimateTooLarge) as no:
-        refuse_if_too_large(made(), 1000)
-    assert no.value.param == "algorithm.hyperparameters"
-
-
-def test_no_spec_that_is_allowed_breaks_the_estimate() -> None:
-    largest = {name: bounds.maximum for name, bounds in BOUNDS.items()}
-    kinds = {field.name: field.type for field in fields(Hyperparameters)}
-    values = {name: int(v) if kinds[name] == "int" else v for name, v in largest.items()}
-    for entry in CATALOGUE:
-        spec = made(
-            environment={"id": entry}, budget={"total_steps": 10**8}, **hyperparameters(**values)
-        )
-        with pytest.raises(EstimateTooLarge):
-            refuse_if_too_large(spec, 2**30)
-
-
 @pytest.mark.parametrize("total", [1, 19, 20, 10_000_000, 10_000_001, 33_333_333, 100_000_000])
 def test_what_is_resolved_is_accepted_again_as_it_stands(total: int) -> None:
     spec = JobSpec.model_validate(
@@ -336,15 +283,3 @@ def test_a_budget_that_ends_within_the_warm_up_is_told() -> None:
     (warning,) = warnings(10_000)
     assert "budget.total_steps=10000" in warning
     assert "warmup_steps" in warning
-
-
-def test_the_estimate_counts_one_batch() -> None:
-    wide = {"batch_size": 65_536, "encoder_hidden_dim": 4_096, "enc_horizon": 10}
-    body = {
-        "environment": {"id": "Pendulum-v1"},
-        "budget": {"total_steps": 20_000},
-        "algorithm": {"hyperparameters": wide},
-    }
-    # At the least the three hidden layers of both encoders, forwards: 4 bytes a unit.
-    least = 4 * 65_536 * 10 * 5 * 4_096
-    assert estimate(JobSpec.model_validate(body)).batch_bytes > least

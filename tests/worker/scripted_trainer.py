@@ -3,6 +3,7 @@
 Started by the supervisor in place of `worker.trainer`, as a process of its own.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import IO, Any
 from store.artifacts import ArtifactFolder
 from store.processes import die_with_parent
 from store.states import Reason
-from worker.channel import Kind, Message, Order, StopRequest, send
+from worker.channel import STACK_SIGNAL, Kind, Message, Order, StopRequest, send
 
 
 def _checkpoint(stream: IO[bytes], order: Order, step: int) -> None:
@@ -45,6 +46,22 @@ def _evaluate(stream: IO[bytes], step: int) -> None:
     send(stream, Message(Kind.EVALUATION, body, b"\x00onnx\n" * 1000))
 
 
+def _hang(stream: IO[bytes], call: str) -> None:
+    """In the trainer's own class, with its handler; torch is not needed for that."""
+    from mrq_core.environments import Environment
+
+    faulthandler.register(STACK_SIGNAL)
+    environment = Environment("Pendulum-v1", {}, None)
+    environment.reset(0, 0)
+
+    def hang(*_: object, **__: object) -> None:
+        time.sleep(600)
+
+    setattr(environment.env, call, hang)
+    send(stream, Message(Kind.ALIVE, {"steps": 9}))
+    environment.reset(0, 9) if call == "reset" else environment.step([0.0], 9)
+
+
 def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
     start = 0
     if order.resume_from is not None:
@@ -58,6 +75,18 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
         case "advances-then-crashes":
             _checkpoint(stream, order, start + 10)
             os.kill(os.getpid(), signal.SIGKILL)
+        case "fails-after-a-checkpoint":
+            _checkpoint(stream, order, 10)
+            body = {"reason": Reason.ENVIRONMENT_ERROR, "message": "at step 12 it broke"}
+            send(stream, Message(Kind.FAILED, body))
+        case "clamps":
+            for step, count in ((50, 3.0), (75, 5.0)):
+                metrics = {"reward/clamped": count}
+                body = {"step": step, "metrics": metrics, "steps_per_second": 10.0}
+                send(stream, Message(Kind.PROGRESS, body))
+            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
+        case "hangs-in-reset" | "hangs-in-step" as name:
+            _hang(stream, name.removeprefix("hangs-in-"))
         case "hangs":
             time.sleep(600)
         case "diverges":
@@ -71,7 +100,7 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
         case "is-slow-but-alive":
             for _ in range(40):
                 time.sleep(0.15)
-                send(stream, Message(Kind.ALIVE))
+                send(stream, Message(Kind.ALIVE, {"steps": 1}))
             send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
         case "came-back-elsewhere":
             body = {"step": start, "resumed": True, "parameter_count": 1, "exact": False}

@@ -14,6 +14,7 @@ from store.events import read_events
 from store.jobs import cancel_job, get_job, list_attempts, submit_job
 from store.ownership import jobs_to_ring, reap_expired
 from store.policies import find_policy
+from store.series import read_series
 from store.settings import Settings
 from store.spec import JobSpec
 from store.states import AttemptStatus, JobStatus, Reason
@@ -114,6 +115,23 @@ def test_a_hanging_trainer_is_killed_and_the_job_queued_again(
     assert _job(database, job_id).status == JobStatus.QUEUED
     (attempt,) = _attempts(database, job_id)
     assert (attempt.status, attempt.reason) == (AttemptStatus.LOST, Reason.NO_PROGRESS)
+    # It has no handler that tells what it does.
+    assert "the trainer says nothing; it was killed. No checkpoint yet." in str(attempt.message)
+
+
+@pytest.mark.parametrize("call", ["reset", "step"])
+def test_an_environment_that_hangs_is_named_and_not_tried_for_ever(
+    database: Database, make_settings: Callable[..., Settings], call: str
+) -> None:
+    settings = make_settings(
+        no_progress_seconds=3.0, backoff_seconds=0.0, max_attempts_without_progress=2
+    )
+    job_id = _submit(database, f"hangs-in-{call}")
+    job = _run_until_ended(database, settings, job_id)
+    assert (job.status, job.reason, job.epoch) == (JobStatus.FAILED, Reason.CRASH_LOOP, 2)
+    told = f"No progress for 3 s after step 8: the environment hangs in {call}; it was killed."
+    assert f"the last one: no_progress. {told} No checkpoint yet." in str(job.message)
+    assert {a.reason for a in _attempts(database, job_id)} == {Reason.NO_PROGRESS}
 
 
 def test_a_slow_trainer_that_is_alive_is_left_alone(
@@ -161,8 +179,29 @@ def _warnings(database: Database, job_id: str) -> list[str]:
 def test_divergence_is_not_retried(database: Database, quick: Settings) -> None:
     job = _run_until_ended(database, quick, _submit(database, "diverges"))
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NON_FINITE)
-    assert job.message == "loss/value at step 7"
+    assert job.message == "loss/value at step 7 No checkpoint yet."
     assert job.epoch == 1
+
+
+def test_a_failure_names_the_last_checkpoint_which_is_kept(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "fails-after-a-checkpoint")
+    job = _run_until_ended(database, quick, job_id)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.ENVIRONMENT_ERROR)
+    last = f"Last checkpoint: step 10 ({job.resume_checkpoint_id})."
+    assert job.message == f"at step 12 it broke {last}"
+    assert [path.name for path in (quick.artifact_dir / job_id).iterdir()] == ["1-10"]
+
+
+def test_rewards_beyond_the_range_are_told_once(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "clamps")
+    _supervisor(database, quick).run_next()
+    (warning,) = _warnings(database, job_id)
+    assert warning.startswith("By step 50, 3 rewards were outside -22025.5 to 22025.5")
+    with database.read() as session:
+        points = read_series(session, get_job(session, job_id), "reward/clamped").points
+    assert [tuple(point) for point in points] == [(50, 3.0), (75, 5.0)]
 
 
 def test_a_message_cut_off_by_a_kill_was_never_said(database: Database, quick: Settings) -> None:

@@ -1,13 +1,21 @@
-"""Pace and beacon: what the trainer says of its speed and of being alive."""
+"""What the trainer says of its speed, of being alive, and of what it cannot do."""
 
+import io
+import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
+from mrq_core.spaces import SpaceError
 from store.spec import JobSpec
+from store.states import Reason
 from worker import trainer
-from worker.trainer import Beacon, Pace, training_run
+from worker.channel import Order, StopRequest
+from worker.trainer import Beacon, Pace, reason_for, training_run
 
 
 def _pace(*times: float) -> Pace:
@@ -35,11 +43,18 @@ def test_the_beacon_speaks_only_while_steps_are_made(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(trainer, "ALIVE_SECONDS", 0.02)
     said = threading.Semaphore(0)
     stopping = threading.Event()
-    beacon = Beacon(stopping.is_set, said.release)
+    steps: list[int] = []
+
+    def say(begun: int) -> None:
+        steps.append(begun)
+        said.release()
+
+    beacon = Beacon(stopping.is_set, say)
     assert not said.acquire(timeout=0.2)  # nothing was asked: it may hang
     assert not beacon()
     assert said.acquire(timeout=5)
     assert not said.acquire(timeout=0.2)
+    assert steps == [1]
     stopping.set()
     assert beacon()
 
@@ -49,3 +64,57 @@ def test_a_curve_has_about_a_thousand_points() -> None:
     run = training_run(JobSpec.model_validate(spec), "cpu")
     assert run.log_every == 1_000
     assert run.max_episode_steps == 500  # ours: the environment has no limit
+
+
+def test_what_surrounds_the_environment_is_passed_on() -> None:
+    asked = {
+        "id": "Pendulum-v1",
+        "max_episode_steps": 7,
+        "action_repeat": 3,
+        "history": 2,
+        "limit_terminates": True,
+    }
+    spec = {"environment": asked, "budget": {"total_steps": 1000}}
+    run = training_run(JobSpec.model_validate(spec), "cpu")
+    assert (run.max_episode_steps, run.action_repeat, run.history) == (7, 3, 2)
+    assert run.limit_terminates
+    plain = {"environment": {"id": "CarRacing-v3"}, "budget": {"total_steps": 1000}}
+    assert training_run(JobSpec.model_validate(plain), "cpu").history == 4
+
+
+def test_our_own_environments_are_imported_before_they_are_made() -> None:
+    spec = {"environment": {"id": "mrq/Catch-v0"}, "budget": {"total_steps": 1000}}
+    run = training_run(JobSpec.model_validate(spec), "cpu")
+    assert run.environment_id == "mrq_core.tasks:mrq/Catch-v0"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NonFiniteError(3, "the reward"), Reason.NON_FINITE),
+        (EnvironmentFault(3, "step: it broke"), Reason.ENVIRONMENT_ERROR),
+        # A space that training cannot use: the same job would fail the same way again.
+        (SpaceError(kind="dtype", expected="a space", got="text"), Reason.ENVIRONMENT_ERROR),
+        (ResumeError("of another format"), Reason.CHECKPOINT_CORRUPT),
+        (OSError("disk full"), Reason.STORAGE_ERROR),
+        (RuntimeError("ours"), Reason.INTERNAL_ERROR),
+    ],
+)
+def test_every_error_has_its_reason(error: BaseException, reason: Reason) -> None:
+    assert reason_for(error) == reason
+
+
+def test_a_checkpoint_in_the_format_of_another_release_is_refused(tmp_path: Path) -> None:
+    """Both versions are named; the job fails, and does not begin anew unasked."""
+    old = tmp_path / "1-100"
+    old.mkdir()
+    (old / "state.json").write_text(json.dumps({"format_version": 1, "step": 100}))
+    spec: dict[str, Any] = {
+        "environment": {"id": "Pendulum-v1"},
+        "algorithm": {"preset": "small"},
+        "budget": {"total_steps": 1000},
+    }
+    order = Order("job_1", 2, spec, str(tmp_path), str(old), device="cpu", threads=1)
+    with pytest.raises(ResumeError, match=r"format version 1; this version reads 2") as refused:
+        trainer.run(order, StopRequest(io.StringIO()), io.BytesIO())
+    assert reason_for(refused.value) == Reason.CHECKPOINT_CORRUPT

@@ -8,6 +8,8 @@ from store.database import Database
 from store.jobs import cancel_job
 from store.settings import Settings
 from store.states import Reason
+from tests.app.bundles import pixel_bundle
+from tests.app.driving import trained_job
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.app.pages.reading import links, read, text_of
 
@@ -96,8 +98,8 @@ def test_a_resumed_job_shows_its_attempts_and_no_step_twice(
     FakeTraining(database, settings).evaluate(500, -900.0)
     text = text_of(browser.get(f"/ui/jobs/{job.id}").text)
     assert (
-        "1 lost the trainer process died: The trainer was killed by signal 9. 0 500 -9 gpu-0"
-        in text
+        "1 lost the trainer process died: The trainer was killed by signal 9. No checkpoint yet. "
+        "0 500 -9 gpu-0" in text
     )
     assert "1 evaluation. The latest, at step 500: mean return −900.0" in text  # noqa: RUF001
     assert "Back in the queue: the trainer process died." in text
@@ -157,7 +159,7 @@ def test_hyperparameters_that_differ_from_the_paper_come_first(
 ) -> None:
     paper = submit(database, algorithm={})
     text = text_of(browser.get(f"/ui/jobs/{paper.id}").text)
-    assert "All 34 are the paper's." in text
+    assert "All 39 are the paper's." in text
     changed = submit(database, algorithm={"hyperparameters": {"discount": 0.98}})
     text = text_of(browser.get(f"/ui/jobs/{changed.id}").text)
     assert "1 value other than the paper's: discount 0.98 paper: 0.99" in text
@@ -215,3 +217,36 @@ def test_the_live_parts_are_the_page_s_own(
     whole = text_of(browser.get(f"/ui/jobs/{job.id}").text)
     assert text_of(browser.get(f"/ui/jobs/{job.id}/results").text) in whole
     assert text_of(browser.get(f"/ui/jobs/{job.id}/overview").text).split(" now ")[0] in whole
+
+
+def test_the_curve_says_how_actions_were_chosen(
+    browser: TestClient, database: Database, settings: Settings
+) -> None:
+    job = submit(database)
+    FakeTraining(database, settings).evaluate(500, -1300.0)
+    text = text_of(browser.get(f"/ui/jobs/{job.id}").text)
+    assert "Evaluated with the policy's best action, without noise ( deterministic )." in text
+
+
+def test_how_observations_reach_the_network_is_shown(
+    browser: TestClient, database: Database
+) -> None:
+    def shown(environment_id: str) -> str:
+        job = submit(database, environment={"id": environment_id})
+        return text_of(browser.get(f"/ui/jobs/{job.id}").text)
+
+    assert "Observations reach the network as a flat vector, 3." in shown("Pendulum-v1")
+    pixels = "pixels, 12 \N{MULTIPLICATION SIGN} 96 \N{MULTIPLICATION SIGN} 96"
+    told = f"Observations reach the network as {pixels}, the latest 4 frames together."
+    assert told in shown("CarRacing-v3")
+
+
+def test_a_served_pixel_policy_is_asked_with_a_file(
+    browser: TestClient, database: Database, settings: Settings
+) -> None:
+    job_id = trained_job(database, settings, pixel_bundle(), name="seen")
+    html = browser.get(f"/ui/jobs/{job_id}").text
+    text = text_of(html)
+    assert "-d @observation.json" in text
+    assert "observation : The latest 2 observations, oldest first" in text
+    assert len(html) < 100_000

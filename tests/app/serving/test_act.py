@@ -84,11 +84,12 @@ def test_an_exported_policy_acts_over_http_as_torch_does(
     from mrq_core.agent import Agent
     from mrq_core.config import PRESETS
     from mrq_core.export import export_policy
+    from mrq_core.observations import ObservationForm
     from mrq_core.policy import policy_of
     from store.results import PolicyBundle
     from tests.app.bundles import CONTINUOUS, OBSERVATION
 
-    agent = Agent(PRESETS["small"], 3, 2, discrete=False, seed=0)
+    agent = Agent(PRESETS["small"], (3,), 2, seed=0)
     policy = policy_of(agent)
     golden = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
     exported = export_policy(
@@ -100,7 +101,9 @@ def test_an_exported_policy_acts_over_http_as_torch_does(
         hyperparameters=PRESETS["small"],
         step=1,
         weights_sha256="",
-        sample_observations=golden,
+        form=ObservationForm("vector", (3,), 1),
+        masked=False,
+        sample_states=golden,
     )
     bundle = PolicyBundle(onnx=exported.onnx, manifest=exported.manifest)
     trained_job(database, settings, bundle, name="torch")
@@ -135,6 +138,7 @@ def test_an_exported_policy_acts_over_http_as_torch_does(
         ({"observations": {}}, "batch_size", "observations"),
         ({}, "observation_missing", "observation"),
         ({"observation": [0] * 3, "observations": []}, "observation_missing", "observation"),
+        ({"observation": [0] * 3, "action_mask": [1, 1]}, "mask_unsupported", "action_mask"),
         ({"observation": [0] * 3, "extra": 1}, "unknown_field", "extra"),
         ({"observation": [0] * 3, "mode": "random"}, "mode_unsupported", "mode"),
         ({"observation": [0] * 3, "mode": ["sample"]}, "mode_unsupported", "mode"),

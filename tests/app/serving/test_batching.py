@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app.refusals import QueueFull
-from app.serving.batching import ROWS_PER_PASS, MicroBatcher
+from app.serving.batching import MAX_VALUES_WAITING, ROWS_PER_PASS, MicroBatcher
 
 
 class Doubling:
@@ -71,6 +71,33 @@ def test_a_full_queue_refuses_and_recovers() -> None:
             batcher.submit(row(2))
         await asyncio.gather(*waiting)
         await batcher.submit(row(3))
+
+    asyncio.run(main())
+
+
+def test_a_pass_of_wide_rows_is_of_fewer() -> None:
+    """Pixels: four gray frames of 84 by 84."""
+    forward, width = Doubling(), 4 * 84 * 84
+
+    async def main() -> None:
+        batcher = MicroBatcher(forward, width)
+        rows = [np.zeros((1, width), np.float32) for _ in range(9)]
+        await asyncio.gather(*map(batcher.submit, rows))
+
+    asyncio.run(main())
+    assert forward.batches == [4, 4, 1]
+
+
+def test_a_queue_of_wide_rows_is_shorter_and_one_alone_always_fits() -> None:
+    width = MAX_VALUES_WAITING // 2
+
+    async def main() -> None:
+        batcher = MicroBatcher(Doubling(), width)
+        three = np.broadcast_to(np.float32(1), (3, width))
+        waiting = batcher.submit(three)
+        with pytest.raises(QueueFull, match="allowed: 2"):
+            batcher.submit(three[:1])
+        waiting.cancel()
 
     asyncio.run(main())
 

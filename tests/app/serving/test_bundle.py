@@ -11,7 +11,16 @@ from app.refusals import PolicyBroken
 from app.serving.bundle import Actor, open_policy
 from mrq_core.spaces import Space
 from store.policies import ServablePolicy
-from tests.app.bundles import CONTINUOUS, DISCRETE, GOLDEN, WEIGHTS, linear_bundle, linear_graph
+from tests.app.bundles import (
+    CONTINUOUS,
+    DISCRETE,
+    GOLDEN,
+    PART_WEIGHTS,
+    PARTS,
+    WEIGHTS,
+    linear_bundle,
+    linear_graph,
+)
 
 
 def servable(action_space: Space = CONTINUOUS, **changes: Any) -> ServablePolicy:
@@ -92,6 +101,40 @@ def _with_logits(rows: list[list[float]]) -> ServablePolicy:
     return replace(policy, manifest=policy.manifest | {"golden": golden})
 
 
+def _parts(rows: list[list[float]], actions: list[list[int]]) -> ServablePolicy:
+    """Zero weights, so that all logits are 0; recorded are these."""
+    bundle = linear_bundle(PARTS, np.zeros_like(PART_WEIGHTS))
+    golden = bundle.manifest["golden"] | {"outputs": rows, "actions": actions}
+    policy = with_graph(bundle.onnx)
+    return replace(policy, manifest=bundle.manifest | {"golden": golden})
+
+
+def test_the_parts_of_an_action_are_compared_each_by_itself() -> None:
+    """All logits are equal, to the tolerance: of a part that is a tie any choice will do."""
+    tied = [[0.0, 0.0, 0.0, 0.0, 0.0]] * 3
+    open_policy(_parts(tied, [[2, 1]] * 3))
+    actor = open_policy(_parts(tied, [[0, 0]] * 3))
+    assert actor.deterministic(np.zeros((1, 5), np.float32)).tolist() == [[0, 0]]
+
+
+def test_a_tie_in_one_part_excuses_no_other() -> None:
+    policy = servable(PARTS, weights=PART_WEIGHTS)
+    # [[0, 0], [1, 1], ...]: of the first row both parts are ties, of the second neither is.
+    actions = policy.manifest["golden"]["actions"]
+    outputs = policy.manifest["golden"]["outputs"]
+    assert outputs[0] == [0.0] * 5
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        changed = [list(action) for action in actions]
+        changed[row][column] = (changed[row][column] + 1) % 2
+        golden = policy.manifest["golden"] | {"actions": changed}
+        other = replace(policy, manifest=policy.manifest | {"golden": golden})
+        if row == 0:
+            open_policy(other)
+            continue
+        with pytest.raises(PolicyBroken, match="actions are not the recorded"):
+            open_policy(other)
+
+
 def test_large_logits_are_compared_relative_to_their_size() -> None:
     """100.00001 and 100.00002 are neighbours in float32; a policy must not be refused for that."""
     large = linear_bundle(DISCRETE)
@@ -162,6 +205,19 @@ def test_continuous_noise_has_the_stated_size_and_stays_within_bounds() -> None:
     at_bound = draws(actor, np.tile(np.array([[9, 0, 0]], np.float32), (1000, 1)), None)
     assert at_bound[:, 0].max() == 2.0
     assert at_bound[:, 1].min() == 0.0
+
+
+def test_each_part_of_an_action_is_drawn_by_its_own_softmax() -> None:
+    actor = open_policy(servable(PARTS, weights=PART_WEIGHTS))
+    observation = np.tile(np.array([[1.0, 0.0, 0.0]], np.float32), (20_000, 1))
+    drawn = draws(actor, observation, None)  # logits [1, 0.5, 0] and [0, 1]
+    first = np.exp([1.0, 0.5, 0.0]) / np.exp([1.0, 0.5, 0.0]).sum()
+    shares = [(drawn[:, 0] == choice).mean() for choice in range(3)]
+    np.testing.assert_allclose(shares, first, atol=0.015)
+    assert drawn[:, 1].mean() == pytest.approx(np.e / (1 + np.e), abs=0.015)
+    allowed = np.array([[False, True, True, True, True]])
+    drawn = actor.sample(actor.forward(observation), observation, None, allowed)
+    assert (drawn[:, 0] == 1).mean() == pytest.approx(1 / (1 + np.exp(-0.5)), abs=0.015)
 
 
 def test_discrete_actions_are_drawn_by_softmax() -> None:

@@ -22,6 +22,7 @@ from tests.store.acting import (
     checkpoint,
     claim,
     clock,
+    evaluate,
     events,
     let_lease_expire,
     progress,
@@ -107,9 +108,10 @@ def test_a_died_trainer_is_tried_again(database: Database, settings: Settings) -
     reason = Reason.TRAINER_DIED
     give_up_attempt(database, settings, claimed, reason, message="killed", exit_code=-9)
     job = reload(database, claimed)
-    assert (job.status, job.reason, job.message) == ("queued", "trainer_died", "killed")
+    told = "killed No checkpoint yet."
+    assert (job.status, job.reason, job.message) == ("queued", "trainer_died", told)
     (attempt,) = attempts(database, claimed)
-    assert (attempt.status, attempt.exit_code, attempt.message) == ("lost", -9, "killed")
+    assert (attempt.status, attempt.exit_code, attempt.message) == ("lost", -9, told)
 
 
 def test_any_log_can_be_the_reason(database: Database, settings: Settings) -> None:
@@ -117,11 +119,44 @@ def test_any_log_can_be_the_reason(database: Database, settings: Settings) -> No
     claimed = running(database, settings)
     reason = Reason.TRAINER_DIED
     give_up_attempt(database, settings, claimed, reason, message="a\x00b", exit_code=1)
-    assert reload(database, claimed).message == "a\ufffdb"
+    assert reload(database, claimed).message == "a\ufffdb No checkpoint yet."
     change(database, claimed, not_before=0)
     again = claim(database, settings)
     finish(database, again, JobStatus.FAILED, Reason.NON_FINITE, message="\x00")
-    assert reload(database, claimed).message == "\ufffd"
+    assert reload(database, claimed).message == "\ufffd No checkpoint yet."
+
+
+def test_a_failure_names_the_last_checkpoint(database: Database, settings: Settings) -> None:
+    """Before the log, which may be long."""
+    claimed = running(database, settings)
+    save(database, claimed, 10)
+    save(database, claimed, 20)
+    evaluate(database, claimed, 30, 1.0)
+    last = f"Last checkpoint: step 20 ({checkpoint(database, claimed, 20).id})."
+    reason = Reason.TRAINER_DIED
+    give_up_attempt(database, settings, claimed, reason, message="It died.\nlog\n", exit_code=1)
+    assert reload(database, claimed).message == f"It died. {last}\nlog\n"
+    change(database, claimed, not_before=0)
+    again = claim(database, settings)
+    start_from(database, again, checkpoint(database, claimed, 20))
+    let_lease_expire(database, again)
+    reap_expired(database, settings)
+    assert str(reload(database, claimed).message).endswith(last)
+    change(database, claimed, not_before=0)
+    final = claim(database, settings)
+    finish(database, final, JobStatus.FAILED, Reason.NON_FINITE, message="NaN.")
+    assert reload(database, claimed).message == f"NaN. {last}"
+    assert attempts(database, claimed)[-1].message == f"NaN. {last}"
+
+
+def test_only_failures_speak_of_checkpoints(database: Database, settings: Settings) -> None:
+    claimed = running(database, settings)
+    finish(database, claimed, JobStatus.CANCELLED, Reason.CANCELLED_BY_USER)
+    assert reload(database, claimed).message is None
+    other = running(database, settings)
+    message = "None can be read."
+    finish(database, other, JobStatus.FAILED, Reason.CHECKPOINT_CORRUPT, message=message)
+    assert reload(database, other).message == message
 
 
 def test_the_third_attempt_without_a_checkpoint_is_the_last(

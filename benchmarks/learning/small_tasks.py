@@ -1,0 +1,98 @@
+"""Small tasks that one CPU core learns in minutes, with preset `small`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.learning.task import Task
+
+
+def _options(evaluation_every: int, **further: Any) -> Mapping[str, Any]:
+    return {
+        "evaluation_every": evaluation_every,
+        "evaluation_episodes": 20,
+        "checkpoint_every": 20_000,
+        **further,
+    }
+
+
+# One episode at a time: without slipping, a greedy policy plays the same one again and again.
+_NOT_SLIPPERY = {"environment_kwargs": {"is_slippery": False}, "evaluation_episodes": 1}
+# What a reward of 1 at the end of an episode, and 0 everywhere else, needs. A discount of 0.9: at
+# 0.99 a detour of one step costs 1 % of the value, less than the networks' error, and a greedy
+# policy runs into walls for ever. `lap_alpha` 1: a handful of transitions among tens of thousands
+# has a reward, and its large error has to get it replayed. A warm-up long enough for random
+# actions to reach the goal a few times: what was never seen cannot be learned.
+_SPARSE = {"discount": 0.9, "lap_alpha": 1.0}
+
+_TASKS = (
+    Task(
+        name="FrozenLake-4x4",
+        environment_id="FrozenLake-v1",
+        total_steps=9_000,
+        changes={**_SPARSE, "warmup_steps": 4_000},
+        options=_options(500, **_NOT_SLIPPERY),
+        wanted=0.95,
+        remark="the only reward is 1 at the terminating step",
+    ),
+    # Random actions reach this goal in about one of 500 episodes of 30 steps.
+    Task(
+        name="FrozenLake-8x8",
+        environment_id="FrozenLake8x8-v1",
+        total_steps=58_000,
+        changes={**_SPARSE, "warmup_steps": 50_000},
+        options=_options(1_000, **_NOT_SLIPPERY),
+        wanted=0.95,
+        remark="the only reward is 1 at the terminating step, 14 steps away",
+    ),
+    Task(
+        name="CartPole-v1",
+        environment_id="CartPole-v1",
+        total_steps=15_000,
+        options=_options(500),
+        wanted=475.0,
+    ),
+    Task(
+        name="Acrobot-v1",
+        environment_id="Acrobot-v1",
+        total_steps=15_000,
+        options=_options(500),
+        wanted=-100.0,
+    ),
+    Task(
+        name="LunarLander-v3",
+        environment_id="LunarLander-v3",
+        total_steps=40_000,
+        options=_options(1_000),
+        wanted=200.0,
+    ),
+    Task(
+        name="Pendulum-v1",
+        environment_id="Pendulum-v1",
+        total_steps=6_000,
+        options=_options(500),
+        wanted=-200.0,
+    ),
+    Task(
+        name="MountainCarContinuous-v0",
+        environment_id="MountainCarContinuous-v0",
+        total_steps=20_000,
+        options=_options(1_000),
+        wanted=90.0,
+        remark="a random policy almost never reaches the flag, and every action costs",
+    ),
+    # Halfway between random actions (-3.77, `benchmarks.learning.random_policy`) and perfect play
+    # (8) is 2.1.
+    Task(
+        name="Catch",
+        environment_id="mrq/Catch-v0",
+        total_steps=15_000,
+        options=_options(1_000),
+        registers="mrq_core.tasks",
+        wanted=2.2,
+        remark="42x42 gray pixels through the convolutions",
+    ),
+)
+
+SMALL_TASKS: Mapping[str, Task] = {task.name: task for task in _TASKS}

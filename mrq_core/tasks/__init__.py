@@ -1,0 +1,12 @@
+"""Small environments of our own. Importing this module registers them with Gymnasium, as does
+naming it in the id: `mrq_core.tasks:mrq/Catch-v0`."""
+
+import gymnasium
+
+from mrq_core.tasks.catch import FALLS_PER_EPISODE, STEPS_PER_FALL
+
+gymnasium.register(
+    id="mrq/Catch-v0",
+    entry_point="mrq_core.tasks.catch:Catch",
+    max_episode_steps=FALLS_PER_EPISODE * STEPS_PER_FALL,
+)

@@ -1,0 +1,37 @@
+"""Specs for tests: made of few words, and refused with their path."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from store.spec import JobSpec
+
+BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
+
+
+def made(**changes: Any) -> JobSpec:
+    return JobSpec.model_validate(BODY | changes)
+
+
+def refusal(changes: dict[str, Any]) -> tuple[str, str]:
+    """Path of the first error as `app.errors` builds it, and its text."""
+    with pytest.raises(ValidationError) as caught:
+        made(**changes)
+    first = caught.value.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "refused":
+        path += first["ctx"]["path"].split(".")
+    return ".".join(path), first["msg"]
+
+
+def hyperparameters(**values: Any) -> dict[str, Any]:
+    return {"algorithm": {"hyperparameters": values}}
+
+
+def environment(id: str = "Pendulum-v1", **kwargs: Any) -> dict[str, Any]:
+    return {"environment": {"id": id, "kwargs": kwargs}}
+
+
+def around(**values: Any) -> dict[str, Any]:
+    return {"environment": {"id": "Pendulum-v1"} | values}

@@ -1,0 +1,70 @@
+"""Each checkpoint may share files with the one before it, also across attempts."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from mrq_core.events import CheckpointDue
+from worker.channel import Kind, Order, receive
+from worker.trainer import Reporter
+
+JOB = "job_0123456789abcdef"
+
+
+class State:
+    """Writes its name, and links what the checkpoint before wrote as `sealed`."""
+
+    def __init__(self) -> None:
+        self.previous: list[Path | None] = []
+
+    def save(self, directory: Path, previous: Path | None = None) -> None:
+        self.previous.append(previous)
+        (directory / "state.json").write_text(directory.name)
+        if previous is None:
+            (directory / "sealed").write_text("for ever")
+        else:
+            (directory / "sealed").hardlink_to(previous / "sealed")
+
+
+def _order(root: Path, epoch: int, resume_from: str | None) -> Order:
+    return Order(
+        job_id=JOB,
+        epoch=epoch,
+        spec={},
+        artifact_dir=str(root),
+        resume_from=resume_from,
+        device="cpu",
+        threads=1,
+    )
+
+
+def _report(root: Path, epoch: int, resume_from: str | None, steps: list[int]) -> State:
+    state, stream = State(), io.BytesIO()
+    reporter = Reporter(stream, _order(root, epoch, resume_from))
+    for step in steps:
+        reporter.report(CheckpointDue(step, state))
+    stream.seek(0)
+    told = [(message.kind, message.body["stored"]["folder"]) for message in receive(stream)]
+    assert told == [(Kind.CHECKPOINT, f"{JOB}/{epoch}-{step}") for step in steps]
+    return state
+
+
+def test_a_checkpoint_is_told_of_the_one_before_it(tmp_path: Path) -> None:
+    first = _report(tmp_path, 1, None, [10, 20, 30])
+    assert first.previous == [None, tmp_path / JOB / "1-10", tmp_path / JOB / "1-20"]
+
+    second = _report(tmp_path, 2, str(tmp_path / JOB / "1-20"), [25, 35])
+    assert second.previous == [tmp_path / JOB / "1-20", tmp_path / JOB / "2-25"]
+    assert (tmp_path / JOB / "2-35" / "sealed").stat().st_nlink == 5
+
+
+def test_a_failed_checkpoint_is_no_ones_predecessor(tmp_path: Path) -> None:
+    state, stream = State(), io.BytesIO()
+    reporter = Reporter(stream, _order(tmp_path, 1, None))
+    reporter.report(CheckpointDue(10, state))
+    with pytest.raises(OSError, match="not empty"):
+        reporter.report(CheckpointDue(10, state))
+    reporter.report(CheckpointDue(20, state))
+
+    assert state.previous[-1] == tmp_path / JOB / "1-10"
