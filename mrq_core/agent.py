@@ -20,6 +20,7 @@ from mrq_core.augmentation import augmentation
 from mrq_core.config import Hyperparameters
 from mrq_core.heads import action_head
 from mrq_core.networks import Encoder, PolicyNetwork, Value, initialise
+from mrq_core.progress import Alive, unheard
 from mrq_core.replay import EncoderBatch, Replay, ValueBatch
 from mrq_core.reward_model import reward_model
 from mrq_core.seeds import derive_seed
@@ -110,7 +111,9 @@ class Agent:
         noise *= self.h.exploration_noise * self.head.noise_scale
         return self.head.complete(action + noise, mask)
 
-    def train(self, replay: Replay) -> tuple[EncoderStatistics | None, Tensor, ValueStatistics]:
+    def train(
+        self, replay: Replay, alive: Alive = unheard
+    ) -> tuple[EncoderStatistics | None, Tensor, ValueStatistics]:
         """One training step; the first and every `target_update_every`-th one begins with the
         targets' update and as many encoder updates as there are steps to the next (Algorithm 1).
 
@@ -121,7 +124,7 @@ class Agent:
             self.update_targets(replay.mean_abs_reward())
             if self.h.reset_max_priority:
                 replay.reset_max_priority()
-            encoder = self._train_encoder(replay)
+            encoder = self._train_encoder(replay, alive)
         self.training_steps += 1
         slots, batch = replay.sample_value()
         batch = self._augmented(batch)
@@ -224,12 +227,13 @@ class Agent:
             "policy": self.policy_optimizer,
         }
 
-    def _train_encoder(self, replay: Replay) -> EncoderStatistics:
+    def _train_encoder(self, replay: Replay, alive: Alive) -> EncoderStatistics:
         updates = self.h.target_update_every
         total = torch.zeros(4, device=self.device)
         for _ in range(updates):
             step = self.update_encoder(self._augmented(replay.sample_encoder()))
             total += torch.stack([step.loss, step.dynamics, step.reward, step.terminal])
+            alive()
         return EncoderStatistics(*(total / updates).unbind())
 
     def _augmented(self, batch: Batch) -> Batch:

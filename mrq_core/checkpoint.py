@@ -103,6 +103,7 @@ def _replay_episode(session: Session, saved: Mapping[str, Any], arrays: Arrays) 
     for action in arrays["actions"]:
         outcome = session.environment.step(action, session.step)
         episode.see(outcome)
+        session.alive()
         episode.actions.append(action)
         if outcome.terminated or outcome.truncated:
             break

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mrq_core.environments import Environment, Frame, Outcome
 from mrq_core.observations import FrameHistory
 from mrq_core.policy import Policy
+from mrq_core.progress import Alive, unheard
 from mrq_core.run import TrainingRun
 from mrq_core.seeds import derive_seed
 
@@ -43,8 +44,9 @@ class Evaluator:
     """Its environment, seeds and generators are its own. The seeds are the same at every step of
     the run, so that two evaluations differ by the policy alone."""
 
-    def __init__(self, run: TrainingRun) -> None:
+    def __init__(self, run: TrainingRun, alive: Alive = unheard) -> None:
         self.run = run
+        self.alive = alive
         self.environment = Environment(
             run.environment_id,
             run.environment_kwargs,
@@ -77,6 +79,7 @@ class Evaluator:
             action = policy.act(state[None], self.run.evaluation_mode, generator, masks)[0]
             seen = outcome = self.environment.step(self.environment.executable(action), step)
             history.append(outcome.observation)
+            self.alive()
             total, length = total + outcome.reward, length + 1
             ended = outcome.terminated or outcome.truncated
         evaluation.returns.append(total)

@@ -3,8 +3,17 @@ reports the very numbers of one that was never stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+
+# Called often while a step, an evaluation or a resume takes its time, at least once for every step
+# of the environment and every update of the encoder: who hears nothing for long knows of a hang.
+Alive: TypeAlias = Callable[[], None]
+
+
+def unheard() -> None:
+    """Nobody listens."""
 
 
 class Progress:

@@ -17,7 +17,7 @@ from mrq_core.agent import Agent
 from mrq_core.environments import Environment, Outcome
 from mrq_core.errors import EnvironmentFault, NonFiniteError
 from mrq_core.observations import FrameHistory
-from mrq_core.progress import Progress
+from mrq_core.progress import Alive, Progress, unheard
 from mrq_core.replay import Replay
 from mrq_core.run import TrainingRun
 from mrq_core.seeds import derive_seed
@@ -46,9 +46,10 @@ class Episode:
 
 
 class Session:
-    def __init__(self, run: TrainingRun) -> None:
+    def __init__(self, run: TrainingRun, alive: Alive = unheard) -> None:
         h = run.hyperparameters
         self.run = run
+        self.alive = alive
         self.environment = Environment(
             run.environment_id,
             run.environment_kwargs,
@@ -149,7 +150,7 @@ class Session:
         if not self.replay.has_eligible:
             self._refuse_if_hopeless()
             return
-        encoder, policy_loss, value = self.agent.train(self.replay)
+        encoder, policy_loss, value = self.agent.train(self.replay, self.alive)
         tensors = {
             "loss/value": value.loss,
             "loss/policy": policy_loss,

@@ -20,6 +20,7 @@ from mrq_core.events import (
 )
 from mrq_core.export import export_policy
 from mrq_core.policy import policy_of
+from mrq_core.progress import Alive, unheard
 from mrq_core.run import TrainingRun as TrainingRun
 from mrq_core.session import Session
 
@@ -29,19 +30,23 @@ def never() -> bool:
 
 
 def train(
-    run: TrainingRun, *, resume_from: Path | None = None, stop: Callable[[], bool] = never
+    run: TrainingRun,
+    *,
+    resume_from: Path | None = None,
+    stop: Callable[[], bool] = never,
+    alive: Alive = unheard,
 ) -> Iterator[Event]:
     """Progress, evaluation and checkpoint of a step come in this order, after it.
 
-    `stop` is asked before every step. A run that is resumed yields from there on the very events
+    `stop` is asked before every step, `alive` is called as in `mrq_core.progress`. A run that is resumed yields from there on the very events
     that it would have yielded without the interruption; those of the checkpoint's own step are not
     repeated. Raises TrainingError, and SpaceError for an environment whose spaces are not known.
     """
-    session = Session(run)
+    session = Session(run, alive)
     with closing(session.environment):
         exact = resume_from is None or session.resume(resume_from)
         yield Started(session.step, resume_from is not None, session.parameter_count(), exact)
-        evaluator = Evaluator(run)
+        evaluator = Evaluator(run, alive)
         with closing(evaluator.environment):
             yield from _events(session, evaluator, stop, resumed=resume_from is not None)
 

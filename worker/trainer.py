@@ -79,9 +79,10 @@ class Pace:
 
 
 class Beacon:
-    """Asked before every step whether to stop, it also tells the supervisor that steps are made.
+    """Asked before every step whether to stop, it also tells the supervisor that work is done.
 
-    Events come by steps, so a slow environment may be silent for long and yet not hang.
+    Events come by steps, so a slow environment may be silent for long and yet not hang; so may a
+    long evaluation, or 250 updates of a large encoder.
     """
 
     def __init__(self, stop: Callable[[], bool], say_alive: Callable[[int], None]) -> None:
@@ -89,19 +90,24 @@ class Beacon:
         self._stop = stop
         self._say_alive = say_alive
         self._asked = 0
+        self._signs = 0
         threading.Thread(target=self._watch, daemon=True).start()
 
     def __call__(self) -> bool:
         self._asked += 1
+        self.alive()
         return self._stop()
+
+    def alive(self) -> None:
+        self._signs += 1
 
     def _watch(self) -> None:
         seen = 0
         while True:
             time.sleep(ALIVE_SECONDS)
-            if self._asked != seen:
-                seen = self._asked
-                self._say_alive(seen)
+            if self._signs != seen:
+                seen = self._signs
+                self._say_alive(self._asked)
 
 
 class Reporter:
@@ -170,10 +176,12 @@ def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
     reporter = Reporter(stream, order)
     spec = JobSpec.model_validate(order.spec)
     resume_from = None if order.resume_from is None else Path(order.resume_from)
+    beacon = Beacon(stop, reporter.say_alive)
     events: Iterator[Event] = train(
         training_run(spec, order.device),
         resume_from=resume_from,
-        stop=Beacon(stop, reporter.say_alive),
+        stop=beacon,
+        alive=beacon.alive,
     )
     for event in events:
         reporter.report(event)

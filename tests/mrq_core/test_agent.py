@@ -11,6 +11,7 @@ from mrq_core.config import Hyperparameters
 from mrq_core.digest import weights_sha256
 from mrq_core.networks import HeadsLinear, Linear
 from mrq_core.observations import ObservationForm
+from mrq_core.progress import unheard
 from mrq_core.replay import EncoderBatch, Replay, ValueBatch
 from tests.mrq_core.toys import TINY
 
@@ -294,7 +295,7 @@ def test_training_writes_priorities_and_only_the_values() -> None:
     replay = filled_replay()
     agent = make_agent()
     before = replay.tree.leaves.copy()
-    agent._train_encoder(replay)
+    agent._train_encoder(replay, unheard)
     assert replay.tree.leaves.tolist() == before.tolist()
 
     replay.update_priorities(np.arange(5), np.full(5, 9.0))

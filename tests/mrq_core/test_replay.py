@@ -185,6 +185,16 @@ def test_uniform_replay_ignores_priorities() -> None:
     assert replay.max_priority == 1.0
 
 
+def test_a13_both_batches_are_drawn_by_priority() -> None:
+    replay = make_replay()
+    add_episode(replay, 0, 12, terminated=True)
+    replay.update_priorities(np.array([4]), np.array([1e12]))
+
+    slots, values = replay.sample_value()
+    assert set(slots.tolist()) == {4}
+    assert torch.equal(replay.sample_encoder().state, values.state)
+
+
 def n_step_returns(replay: Replay, slots: list[int], q_horizon: int = 3) -> list[float]:
     """Of windows that start at these slots, as the value update computes them."""
     h = replace(replay.h, batch_size=1, discount=0.99, q_horizon=q_horizon)

@@ -1,10 +1,13 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import torch
 
+import mrq_core
 from mrq_core.errors import EnvironmentFault, NonFiniteError
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started
 from mrq_core.run import TrainingRun
@@ -284,3 +287,51 @@ def test_the_spec_names_what_decides_the_course_of_learning() -> None:
     for other in others:
         changed: TrainingRun = replace(run, **other)
         assert changed.spec_sha256() != run.spec_sha256()
+
+
+def test_episodes_too_short_to_learn_from_end_the_run() -> None:
+    # A pole does not fall within 3 steps: every episode is truncated, and a window needs 5.
+    run = tiny_run("CartPole-v1", max_episode_steps=3, total_steps=10_000)
+
+    with pytest.raises(EnvironmentFault, match="all 100 episodes were cut off") as caught:
+        list(train(run))
+
+    assert caught.value.step == 301
+
+
+def test_episodes_of_one_step_that_terminate_are_learned_from() -> None:
+    run = tiny_run("Scripted-v0", environment_kwargs={"length": 1}, max_episode_steps=None)
+
+    assert "loss/value" in of(Progressed, list(train(run)))[-1].metrics
+
+
+def test_clamped_rewards_are_counted() -> None:
+    run = tiny_run("Scripted-v0", environment_kwargs={"reward": -30_000.0}, total_steps=20)
+    counts = [event.metrics.get("reward/clamped") for event in of(Progressed, list(train(run)))]
+    assert counts == [10, 10]
+
+    run = tiny_run("Scripted-v0", environment_kwargs={"reward": 20_000.0}, total_steps=20)
+    assert all("reward/clamped" not in e.metrics for e in of(Progressed, list(train(run))))
+
+
+def test_a_sign_of_life_for_every_step_update_and_step_of_an_evaluation(tmp_path: Path) -> None:
+    signs: list[str] = []
+    run = tiny_run(
+        "Scripted-v0", total_steps=45, evaluation_every=45, evaluation_episodes=3, log_every=45
+    )
+    for event in train(run, alive=lambda: signs.append("x")):
+        if isinstance(event, Evaluated):
+            # Three episodes of 5 steps.
+            assert len(signs) == 15 if event.step == 0 else len(signs) > 45
+        if isinstance(event, CheckpointDue):
+            event.state.save(tmp_path)
+    # Two evaluations, and the one burst of 20 encoder updates since the warm-up of 30.
+    assert len(signs) == 2 * 15 + 20 * len(range(0, 45 - 26, 20))
+
+
+def test_b11_the_algorithm_knows_no_clock() -> None:
+    core = Path(mrq_core.__file__).parent
+    sources = [path.read_text() for path in core.rglob("*.py")]
+
+    assert len(sources) > 30
+    assert not [s for s in sources if re.search(r"^\s*(import|from) (time|datetime)\b", s, re.M)]
