@@ -9,12 +9,16 @@ import os
 import re
 import shutil
 import uuid
+from collections import ChainMap, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 FORMAT_VERSION = 1
+# A checkpoint shares files with the one before the last, never with the last: of two neighbours, one
+# is whole though a block of the other went bad.
+GENERATIONS = 2
 _SAFE = re.compile(r"job_[0-9a-f]+/\d+-\d+")
 # A finished folder is EPOCH-STEP, one being written .tmp-EPOCH-RANDOM.
 _OURS = re.compile(r"(\.tmp-)?(?P<epoch>\d+)-\w+")
@@ -52,8 +56,9 @@ class CheckpointCorrupt(Exception):
 class ArtifactFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
-        # Of the files that were last written: those that the next folder links are known.
-        self._hashed: dict[Content, str] = {}
+        # Of the folders that were last written, the newest first: files that a next one links are
+        # known.
+        self._hashed: deque[dict[Content, str]] = deque(maxlen=GENERATIONS)
 
     def write(
         self, job_id: str, epoch: int, step: int, save: Callable[[Path], None]
@@ -75,7 +80,7 @@ class ArtifactFolder:
             placed = temporary.rename(final)
             _sync_folder(final.parent)
             _sync_folder(self.root)  # the job's first checkpoint has made its folder
-            self._hashed = {content: hashes[name] for name, content in contents.items()}
+            self._hashed.appendleft({c: hashes[name] for name, c in contents.items()})
         except BaseException:
             shutil.rmtree(placed, ignore_errors=True)
             raise
@@ -119,7 +124,7 @@ class ArtifactFolder:
     def _digest(self, path: Path, content: Content) -> str:
         """Also makes it durable; what was hashed once was synced then."""
         # A link's inode is held by the other folder, so the number means the same file still.
-        known = self._hashed.get(content) if path.stat().st_nlink > 1 else None
+        known = ChainMap(*self._hashed).get(content) if path.stat().st_nlink > 1 else None
         return known or _hash_and_sync(path)
 
     def _inside(self, folder: str) -> Path:

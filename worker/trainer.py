@@ -25,7 +25,7 @@ from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progresse
 from mrq_core.run import TrainingRun
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
-from store.artifacts import ArtifactFolder
+from store.artifacts import GENERATIONS, ArtifactFolder
 from store.processes import die_with_parent
 from store.spec import JobSpec
 from store.states import Reason
@@ -119,8 +119,11 @@ class Reporter:
         self._order = order
         self._artifacts = ArtifactFolder(Path(order.artifact_dir))
         self._pace = Pace()
-        # Never removed while it is the newest, so the next may share files with it.
-        self._newest_checkpoint = None if order.resume_from is None else Path(order.resume_from)
+        # The last ones, the oldest first. Two are kept always, so the next may share files with the
+        # older of them.
+        self._checkpoints: deque[Path] = deque(maxlen=GENERATIONS)
+        if order.resume_from is not None:
+            self._checkpoints.append(Path(order.resume_from))
 
     def report(self, event: Event) -> None:
         self._send(self._message(event))
@@ -145,11 +148,12 @@ class Reporter:
                 return self._evaluation(event)
             case CheckpointDue(step=step, state=state):
                 job, epoch = self._order.job_id, self._order.epoch
-                previous = self._newest_checkpoint
+                complete = len(self._checkpoints) == GENERATIONS
+                previous = self._checkpoints[0] if complete else None
                 stored = self._artifacts.write(
                     job, epoch, step, lambda folder: state.save(folder, previous)
                 )
-                self._newest_checkpoint = self._artifacts.root / stored.folder
+                self._checkpoints.append(self._artifacts.root / stored.folder)
                 return Message(Kind.CHECKPOINT, {"step": step, "stored": asdict(stored)})
             case Finished(step=step, weights_sha256=digest):
                 return Message(Kind.FINISHED, {"step": step, "weights_sha256": digest})

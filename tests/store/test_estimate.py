@@ -91,7 +91,7 @@ def test_the_estimate_of_pixels_by_hand() -> None:
     forwards = 4 * (pixels + 2 * units[0])
     both_ways = 4 * (pixels + 2 * sum(units) + 2 * units[0])
     hidden = 4 * 5 * 3 * (5 + 2 + 1 + 1 + 3)
-    assert found.batch_bytes == 2 * (hidden + 1.5 * (copies + 4 * forwards + both_ways))
+    assert found.batch_bytes == 2 * (hidden + 1.75 * (copies + 4 * forwards + both_ways))
 
 
 def test_masks_are_stored_too() -> None:

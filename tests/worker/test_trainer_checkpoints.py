@@ -1,4 +1,4 @@
-"""Each checkpoint may share files with the one before it, also across attempts."""
+"""Each checkpoint may share files with the one before the last, also across attempts."""
 
 import io
 from pathlib import Path
@@ -50,13 +50,22 @@ def _report(root: Path, epoch: int, resume_from: str | None, steps: list[int]) -
     return state
 
 
-def test_a_checkpoint_is_told_of_the_one_before_it(tmp_path: Path) -> None:
-    first = _report(tmp_path, 1, None, [10, 20, 30])
-    assert first.previous == [None, tmp_path / JOB / "1-10", tmp_path / JOB / "1-20"]
+def test_a_checkpoint_is_told_of_the_one_before_the_last(tmp_path: Path) -> None:
+    first = _report(tmp_path, 1, None, [10, 20, 30, 40])
+    assert first.previous == [None, None, tmp_path / JOB / "1-10", tmp_path / JOB / "1-20"]
 
     second = _report(tmp_path, 2, str(tmp_path / JOB / "1-20"), [25, 35])
-    assert second.previous == [tmp_path / JOB / "1-20", tmp_path / JOB / "2-25"]
-    assert (tmp_path / JOB / "2-35" / "sealed").stat().st_nlink == 5
+    assert second.previous == [None, tmp_path / JOB / "1-20"]
+    assert (tmp_path / JOB / "2-35" / "sealed").stat().st_nlink == 3
+
+
+def test_a_bad_block_never_spoils_two_neighbours(tmp_path: Path) -> None:
+    _report(tmp_path, 1, None, [10, 20, 30, 40])
+    last, before = (tmp_path / JOB / name / "sealed" for name in ("1-40", "1-30"))
+
+    last.write_text("rotten")
+
+    assert before.read_text() == "for ever"
 
 
 def test_a_failed_checkpoint_is_no_ones_predecessor(tmp_path: Path) -> None:
@@ -67,4 +76,6 @@ def test_a_failed_checkpoint_is_no_ones_predecessor(tmp_path: Path) -> None:
         reporter.report(CheckpointDue(10, state))
     reporter.report(CheckpointDue(20, state))
 
-    assert state.previous[-1] == tmp_path / JOB / "1-10"
+    reporter.report(CheckpointDue(30, state))
+
+    assert state.previous == [None, None, None, tmp_path / JOB / "1-10"]
