@@ -19,11 +19,12 @@ def _options(evaluation_every: int, **further: Any) -> Mapping[str, Any]:
 
 # One episode at a time: without slipping, a greedy policy plays the same one again and again.
 _NOT_SLIPPERY = {"environment_kwargs": {"is_slippery": False}, "evaluation_episodes": 1}
-# What a reward of 1 at the end of an episode, and 0 everywhere else, needs. A discount of 0.9: at
-# 0.99 a detour of one step costs 1 % of the value, less than the networks' error, and a greedy
-# policy runs into walls for ever. `lap_alpha` 1: a handful of transitions among tens of thousands
-# has a reward, and its large error has to get it replayed. A warm-up long enough for random
-# actions to reach the goal a few times: what was never seen cannot be learned.
+# What a reward of 1 at the end of an episode, and 0 everywhere else, was seen to need, on seed 0 of
+# the larger lake. A warm-up long enough for random actions to reach the goal a few times: what was
+# never seen cannot be learned. The other two have reasons that we believe and did not measure. A
+# discount of 0.9: at 0.99 running into a wall costs 1 % of the value, perhaps less than the
+# networks' error, and a greedy policy may do so for ever. `lap_alpha` 1: a handful of transitions
+# among tens of thousands has a reward, and its large error has to get it replayed.
 _SPARSE = {"discount": 0.9, "lap_alpha": 1.0}
 
 _TASKS = (
@@ -34,7 +35,8 @@ _TASKS = (
         changes={**_SPARSE, "warmup_steps": 4_000},
         options=_options(500, **_NOT_SLIPPERY),
         wanted=0.95,
-        remark="the only reward is 1 at the terminating step",
+        remark="the only reward is 1 at the terminating step; with the preset unchanged, seed 0 "
+        "stood at 1.00 from step 2,000 to 8,500 and at 0.00 from 9,000 to 10,000",
     ),
     # Random actions reach this goal in about one of 500 episodes of 30 steps.
     Task(
@@ -44,7 +46,8 @@ _TASKS = (
         changes={**_SPARSE, "warmup_steps": 50_000},
         options=_options(1_000, **_NOT_SLIPPERY),
         wanted=0.95,
-        remark="the only reward is 1 at the terminating step, 14 steps away",
+        remark="the only reward is 1 at the terminating step, 14 steps away; the settings were "
+        "chosen on seed 0, after one attempt at `lap_alpha` 0.4 that had learned nothing by 50,500",
     ),
     Task(
         name="CartPole-v1",

@@ -1,9 +1,10 @@
 """Brings jobs into the states that only a worker can bring them into."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from store.database import Database
 from store.jobs import submit_job
@@ -18,7 +19,7 @@ from store.results import (
 )
 from store.settings import Settings
 from store.spec import JobSpec
-from store.tables import Table
+from store.tables import Checkpoint, Table
 from tests.app.bundles import linear_bundle
 
 KEY = "test-key-0123456789"
@@ -73,6 +74,22 @@ def trained_job(
     evaluate(database, taken, 1000, [-100.0, -200.0], bundle)
     succeed(database, taken, weights_sha256="ab" * 32)
     return job_id
+
+
+@contextmanager
+def whole_manifests() -> Iterator[list[str]]:
+    """The ids of the checkpoints whose manifest is read with all that is in it."""
+    read: list[str] = []
+
+    def loaded(checkpoint: Checkpoint, context: object, *_: object) -> None:
+        if "manifest" in checkpoint.__dict__:
+            read.append(checkpoint.id)
+
+    event.listen(Checkpoint, "load", loaded)
+    event.listen(Checkpoint, "refresh", loaded)
+    yield read
+    event.remove(Checkpoint, "load", loaded)
+    event.remove(Checkpoint, "refresh", loaded)
 
 
 def row_counts(database: Database) -> dict[str, int]:

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from store.database import Database
+from store.spec import JobSpec
 from tests.app.driving import row_counts, spec
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -49,6 +50,37 @@ def test_a_bad_job_names_field_value_and_what_is_allowed(
     assert problem["param"] == param
     assert said in problem["detail"]
     assert ".".join(map(str, problem["errors"][0]["loc"])) == param
+    assert_nothing_is_left(database)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("", "name, labels, environment, algorithm, budget, evaluation, checkpointing, seed"),
+        ("environment", "id, kwargs, max_episode_steps, action_repeat, history, limit_terminates"),
+        ("environment.kwargs", "g"),
+        ("environment.observation", "kind, shape"),
+        ("algorithm", "name, preset, hyperparameters"),
+        ("algorithm.hyperparameters", "zs_dim, zsa_dim"),
+        ("budget", "total_steps"),
+        ("evaluation", "every_steps, episodes, action_mode"),
+        ("checkpointing", "every_steps, keep"),
+    ],
+)
+def test_an_unknown_key_is_refused_at_every_level(
+    client: TestClient, database: Database, path: str, allowed: str
+) -> None:
+    """In a resolved spec, for that has every part."""
+    body = JobSpec.model_validate(spec()).to_json()
+    part = body
+    for name in path.split(".") if path else []:
+        part = part[name]
+    part["surprise"] = 1
+    answer = client.post("/jobs", json=body)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "invalid_input")
+    assert problem["param"] == f"{path}.surprise".lstrip(".")
+    assert f": {allowed}" in problem["detail"]
     assert_nothing_is_left(database)
 
 

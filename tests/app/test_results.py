@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 from store.database import Database
 from store.ownership import release, start_from
 from store.settings import Settings
+from tests.app.bundles import pixel_bundle
 from tests.app.driving import claim, evaluate, progress, submit, trained_job
 
 
@@ -112,6 +113,20 @@ def test_promoting_makes_the_next_version(
     assert (rest["data"], rest["has_more"]) == ([first], False)
 
 
+def test_no_answer_about_policies_reads_their_golden_pairs(
+    client: TestClient, database: Database, settings: Settings
+) -> None:
+    """Those of pixels are megabytes of JSON, for each policy of the list."""
+    trained_job(database, settings, pixel_bundle(), name="seen")
+    with whole_manifests() as read:
+        listed = client.get("/policies").json()["data"][0]
+        assert client.get("/policies/seen").json() == listed
+        client.post("/policies", json={"checkpoint_id": listed["checkpoint_id"]})
+    assert listed["history"] == 2
+    assert listed["observation_space"]["spaces"][0]["shape"] == [3, 40, 36]
+    assert read == []
+
+
 def test_a_policy_that_is_not_there(client: TestClient) -> None:
     for reference in ("none", "none:1", "none:x", "pol_none", "%00", "a:" + "9" * 30):
         answer = client.get(f"/policies/{reference}")
@@ -140,7 +155,12 @@ def test_an_environment_of_pixels_and_one_with_masks(client: TestClient) -> None
 
 def test_an_environment_whose_id_has_a_namespace(client: TestClient) -> None:
     for path in ("/environments/mrq/Catch-v0", "/v1/environments/mrq%2FCatch-v0"):
-        assert client.get(path).json()["id"] == "mrq/Catch-v0"
+        catch = client.get(path).json()
+        assert (catch["id"], catch["gymnasium_id"]) == (
+            "mrq/Catch-v0",
+            "mrq_core.tasks:mrq/Catch-v0",
+        )
+    assert client.get("/environments/Pendulum-v1").json()["gymnasium_id"] == "Pendulum-v1"
     assert client.get("/environments/mrq/None-v0").json()["code"] == "environment_not_found"
 
 

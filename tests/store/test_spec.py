@@ -251,6 +251,28 @@ def test_a_job_that_learns_nothing_is_warned_of() -> None:
     assert made(algorithm={"preset": "small"}, budget={"total_steps": 1001}).warnings() == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"max_episode_steps": 200}, None),
+        ({"max_episode_steps": 66, "action_repeat": 3}, None),
+        ({"action_repeat": 3}, None),
+        ({"max_episode_steps": 100, "action_repeat": 3}, "=100 with action_repeat=3 are 300 steps"),
+        ({"max_episode_steps": 201}, "=201 with action_repeat=1 are 201 steps of Pendulum-v1"),
+    ],
+)
+def test_episodes_beyond_the_own_limit_are_warned_of(asked: dict[str, Any], told: str) -> None:
+    """Its own is 200. So it is told when a resolved spec is given another action_repeat."""
+    budget = {"total_steps": 10_001}
+    warnings = made(environment={"id": "Pendulum-v1"} | asked, budget=budget).warnings()
+    if told is None:
+        assert warnings == []
+    else:
+        (warning,) = warnings
+        assert f"environment.max_episode_steps{told}" in warning
+        assert "its own limit is 200" in warning
+
+
 def test_names_and_labels_that_are_fine() -> None:
     labels = {"team": "", "a.b/c_d-e": "größer 😀 \\ \" '", "0": "x" * 256}
     spec = made(name="A" + "1._-" * 31, labels=labels)

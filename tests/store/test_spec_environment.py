@@ -77,11 +77,20 @@ def test_the_time_limit_is_resolved_in_agent_steps(asked: dict[str, Any], steps:
     assert spec.environment.max_episode_steps == steps
 
 
-def test_a_limit_shorter_than_one_action_is_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_action_may_not_outlast_the_own_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = replace(CATALOGUE["Pendulum-v1"], max_episode_steps=5)
     monkeypatch.setitem(cast(dict[str, Any], CATALOGUE), "Pendulum-v1", entry)
-    spec = made(environment={"id": "Pendulum-v1", "action_repeat": 10})
-    assert spec.environment.max_episode_steps == 1
+
+    def limit(**asked: Any) -> int | None:
+        return made(environment={"id": "Pendulum-v1"} | asked).environment.max_episode_steps
+
+    assert limit(action_repeat=5) == 1
+    assert limit(action_repeat=6, max_episode_steps=1) == 1
+    path, message = refusal({"environment": {"id": "Pendulum-v1", "action_repeat": 6}})
+    assert path == "environment.action_repeat"
+    assert "action_repeat=6" in message
+    assert "5 steps" in message
+    assert "max_episode_steps" in message
 
 
 def test_a_namespace_of_an_environment_makes_a_name_that_is_allowed() -> None:

@@ -9,7 +9,7 @@ from store.jobs import cancel_job
 from store.settings import Settings
 from store.states import Reason
 from tests.app.bundles import pixel_bundle
-from tests.app.driving import trained_job
+from tests.app.driving import trained_job, whole_manifests
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.app.pages.reading import links, read, text_of
 
@@ -137,6 +137,7 @@ def test_a_finished_job_is_served_with_a_command_that_fits(
     assert "Served as pendulum-small:1 From step 10,000, mean return −150.0." in text  # noqa: RUF001
     assert "curl -X POST http://testserver/policies/pendulum-small:1/act" in text
     assert """-d '{"observation":[0.6,-0.8,0.1235]}'""" in text
+    assert "observation.json" not in text
     assert "Succeeded: the step budget is used up." in text
 
 
@@ -248,5 +249,15 @@ def test_a_served_pixel_policy_is_asked_with_a_file(
     html = browser.get(f"/ui/jobs/{job_id}").text
     text = text_of(html)
     assert "-d @observation.json" in text
+    assert 'observation.json holds {"observation": ...} , and in it' in text
     assert "observation : The latest 2 observations, oldest first" in text
     assert len(html) < 100_000
+
+
+def test_the_page_of_a_pixel_policy_reads_no_golden_pairs(
+    browser: TestClient, database: Database, settings: Settings
+) -> None:
+    job_id = trained_job(database, settings, pixel_bundle(), name="seen")
+    with whole_manifests() as read_manifests:
+        assert browser.get(f"/ui/jobs/{job_id}").status_code == 200
+    assert read_manifests == []

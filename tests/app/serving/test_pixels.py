@@ -46,8 +46,8 @@ def test_it_says_what_to_send(client: TestClient) -> None:
     assert [part["shape"] for part in policy["observation_space"]["spaces"]] == [[3, 40, 36]] * 2
     assert policy["send"] == (
         "The latest 2 observations, oldest first; at the start of an episode the first one "
-        "repeated. Each: 3 x 40 x 36 numbers, as lists, channels first: planes of rows of whole "
-        "numbers from 0 to 255."
+        "repeated. Each: 3 x 40 x 36 whole numbers, as nested lists, channels first: planes of "
+        "rows of numbers from 0 to 255."
     )
 
 

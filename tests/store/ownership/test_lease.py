@@ -134,7 +134,7 @@ def test_a_failure_names_the_last_checkpoint(database: Database, settings: Setti
     evaluate(database, claimed, 30, 1.0)
     last = f"Last checkpoint: step 20 ({checkpoint(database, claimed, 20).id})."
     reason = Reason.TRAINER_DIED
-    give_up_attempt(database, settings, claimed, reason, message="It died.\nlog\n", exit_code=1)
+    give_up_attempt(database, settings, claimed, reason, message="It died.", exit_code=1, log="log\n")
     assert reload(database, claimed).message == f"It died. {last}\nlog\n"
     change(database, claimed, not_before=0)
     again = claim(database, settings)
@@ -147,6 +147,21 @@ def test_a_failure_names_the_last_checkpoint(database: Database, settings: Setti
     finish(database, final, JobStatus.FAILED, Reason.NON_FINITE, message="NaN.")
     assert reload(database, claimed).message == f"NaN. {last}"
     assert attempts(database, claimed)[-1].message == f"NaN. {last}"
+
+
+def test_the_last_checkpoint_comes_behind_a_message_of_several_lines(
+    database: Database, settings: Settings
+) -> None:
+    claimed = running(database, settings)
+    reason = Reason.INTERNAL_ERROR
+    give_up_attempt(
+        database, settings, claimed, reason, message="One.\nTwo.\n", exit_code=1, log="a\x00\nb"
+    )
+    assert reload(database, claimed).message == "One.\nTwo.\nNo checkpoint yet.\na\ufffd\nb"
+    change(database, claimed, not_before=0)
+    again = claim(database, settings)
+    finish(database, again, JobStatus.FAILED, Reason.ENVIRONMENT_ERROR, message="One.\nTwo.")
+    assert reload(database, claimed).message == "One.\nTwo.\nNo checkpoint yet."
 
 
 def test_only_failures_speak_of_checkpoints(database: Database, settings: Settings) -> None:
