@@ -5,7 +5,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, NoReturn, TypeVar, get_args, get_type_hints
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -58,7 +59,9 @@ def _with_allowed(model: type[BaseModel], error: ErrorDetails) -> dict[str, Any]
 
 def _fields_at(model: type[Any], path: Sequence[int | str]) -> list[str]:
     for part in path:
-        model = get_type_hints(model)[str(part)]
+        hint = get_type_hints(model)[str(part)]
+        # Of a part that may be null, the part.
+        model = next((each for each in get_args(hint) if each is not NoneType), hint)
     return (
         list(model.model_fields)
         if issubclass(model, BaseModel)

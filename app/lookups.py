@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from store.tables import Checkpoint, Evaluation, Job, Policy
+from store.tables import Evaluation, Job, Policy
 
 
 def newest_policies(session: Session, job_numbers: Collection[int]) -> dict[int, Policy]:
@@ -23,11 +23,6 @@ def evaluations_of(session: Session, checkpoint_ids: Collection[str]) -> dict[st
     """By checkpoint id."""
     rows = session.scalars(select(Evaluation).where(Evaluation.checkpoint_id.in_(checkpoint_ids)))
     return {row.checkpoint_id: row for row in rows if row.checkpoint_id is not None}
-
-
-def checkpoints_of(session: Session, checkpoint_ids: Collection[str]) -> dict[str, Checkpoint]:
-    rows = session.scalars(select(Checkpoint).where(Checkpoint.id.in_(checkpoint_ids)))
-    return {row.id: row for row in rows}
 
 
 def job_ids(session: Session, job_numbers: Collection[int]) -> dict[int, str]:

@@ -196,6 +196,7 @@ class PolicyView(TypedDict):
 
 class EnvironmentView(TypedDict):
     id: str
+    gymnasium_id: str
     area: str
     observation_kind: str
     observation_shape: list[int]

@@ -34,6 +34,7 @@ from store.catalogue import EnvironmentEntry
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
 from store.jobs import queue_position
+from store.manifests import Described, described
 from store.spec import JobSpec
 from store.states import CheckpointKind, JobStatus
 from store.tables import Attempt, Checkpoint, Evaluation, Event, Job, Policy
@@ -217,7 +218,7 @@ def policy_view(session: Session, policy: Policy) -> PolicyView:
 
 def policy_views(session: Session, policies: Sequence[Policy]) -> list[PolicyView]:
     pinned = {policy.checkpoint_id for policy in policies}
-    checkpoints = lookups.checkpoints_of(session, pinned)
+    checkpoints = described(session, pinned)
     evaluations = lookups.evaluations_of(session, pinned)
     jobs = lookups.job_ids(session, {policy.job_number for policy in policies})
     return [
@@ -232,7 +233,7 @@ def policy_views(session: Session, policies: Sequence[Policy]) -> list[PolicyVie
 
 
 def _policy(
-    policy: Policy, checkpoint: Checkpoint, evaluation: Evaluation | None, job_id: str
+    policy: Policy, checkpoint: Described, evaluation: Evaluation | None, job_id: str
 ) -> PolicyView:
     manifest = checkpoint.manifest
     action_space = manifest["action_space"]
@@ -272,6 +273,7 @@ def _policy_evaluation(evaluation: Evaluation) -> PolicyEvaluation:
 def environment_view(entry: EnvironmentEntry) -> EnvironmentView:
     return {
         "id": entry.id,
+        "gymnasium_id": entry.gymnasium_id,
         "area": entry.area,
         "observation_kind": entry.observation_kind,
         "observation_shape": list(entry.frame_shape),

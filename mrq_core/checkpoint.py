@@ -23,8 +23,9 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from mrq_core.agent import Agent
-from mrq_core.errors import ResumeError
+from mrq_core.errors import ResumeError, TrainingError
 from mrq_core.run import TrainingRun
+from mrq_core.seeds import derive_seed
 from mrq_core.segments import load_replay, save_replay
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def save(session: Session, directory: Path, previous: Path | None = None) -> Non
         "spec_sha256": session.run.spec_sha256(),
         "versions": _versions(),
         "step": session.step,
+        "device": session.agent.device.type,
         "agent": _counters(session.agent),
         "replay": save_replay(replay, directory, previous),
         "replay_rng": replay.rng.bit_generator.state,
@@ -64,8 +66,9 @@ def restore(session: Session, directory: Path) -> bool:
         _require_same_run(session.run, state)
         _restore_learning(session, state, directory)
         arrays = load_file(directory / "episode.safetensors")
-        return _replay_episode(session, state["episode"], arrays)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        came_back = _replay_episode(session, state["episode"], arrays)
+        return came_back and state["device"] == session.agent.device.type
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         told = f"{type(error).__name__}: {error}"
         raise ResumeError(f"the checkpoint in {directory.name} is not readable: {told}") from error
 
@@ -87,7 +90,12 @@ def _require_same_run(run: TrainingRun, state: Mapping[str, Any]) -> None:
 def _restore_learning(session: Session, state: Mapping[str, Any], directory: Path) -> None:
     session.step = state["step"]
     agent = session.agent
-    _load_agent(agent, load_file(directory / "agent.safetensors"))
+    arrays = load_file(directory / "agent.safetensors")
+    _load_agent(agent, arrays)
+    if state["device"] == agent.device.type:
+        agent.generator.set_state(torch.from_numpy(arrays["generator"]))
+    else:  # whose generators have another kind of state
+        agent.generator.manual_seed(derive_seed(session.run.seed, "noise", session.step))
     for name, value in state["agent"].items():
         assert hasattr(agent, name)
         setattr(agent, name, value)
@@ -101,7 +109,10 @@ def _replay_episode(session: Session, saved: Mapping[str, Any], arrays: Arrays) 
     """Environments cannot be saved, but the same seed and actions lead to the same place."""
     episode = session.begin_episode(saved["index"])
     for action in arrays["actions"]:
-        outcome = session.environment.step(action, session.step)
+        try:
+            outcome = session.environment.step(action, session.step)
+        except TrainingError:
+            break  # another state than it was, where the action makes no sense
         episode.see(outcome)
         session.alive()
         episode.actions.append(action)
@@ -148,7 +159,6 @@ def _load_agent(agent: Agent, arrays: Arrays) -> None:
             if (saved.shape, saved.dtype) != (tensor.shape, tensor.dtype):
                 raise ValueError(f"{name} is {saved.dtype} {tuple(saved.shape)}")
             tensor.copy_(saved)
-    agent.generator.set_state(torch.from_numpy(arrays["generator"]))
 
 
 def _tensors(agent: Agent) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import gymnasium
@@ -24,6 +25,9 @@ from mrq_core.vector_environments import OneOfVector
 
 # For environments that set no limit: learning needs episodes that end.
 DEFAULT_MAX_EPISODE_STEPS = 1000
+# Their physical world outlives a reset, so that an episode would depend on those before it and
+# could not be repeated: every episode gets a new one.
+MADE_ANEW = frozenset({"BipedalWalker-v3", "BipedalWalkerHardcore-v3"})
 
 AnyEnv: TypeAlias = gymnasium.Env[Any, Any]
 # Of an action, an observation and its info: whether the action may be taken there.
@@ -71,9 +75,15 @@ def _time_limit(env: AnyEnv, limit: int | None, repeat: int, *, must_be_stated: 
 
 def _make(environment_id: str, kwargs: Mapping[str, Any], limit: int | None) -> AnyEnv:
     if _is_vector_only(environment_id):
+        # Gymnasium hands the registered limit to those that have one; ours is in its place.
+        own = gymnasium.spec(environment_id).max_episode_steps
+        limited = {} if None in (limit, own) else {"max_episode_steps": limit}
         return OneOfVector(
             gymnasium.make_vec(
-                environment_id, num_envs=1, vectorization_mode="vector_entry_point", **kwargs
+                environment_id,
+                num_envs=1,
+                vectorization_mode="vector_entry_point",
+                **(dict(kwargs) | limited),
             )
         )
     # Gymnasium's own checker costs time in every step and warns where we raise.
@@ -158,15 +168,18 @@ class Environment:
         history: int | None = None,
         limit_terminates: bool = False,
     ) -> None:
+        self._make = partial(
+            make_environment,
+            environment_id,
+            kwargs,
+            max_episode_steps,
+            action_repeat,
+            limit_terminates=limit_terminates,
+            allows=self._allows,
+        )
+        self._made_anew = environment_id in MADE_ANEW
         with _faults("not made", 0):
-            self.env = make_environment(
-                environment_id,
-                kwargs,
-                max_episode_steps,
-                action_repeat,
-                limit_terminates=limit_terminates,
-                allows=self._allows,
-            )
+            self.env = self._make()
         try:
             self._understand_spaces(history)
         except BaseException:
@@ -192,6 +205,10 @@ class Environment:
 
     def reset(self, seed: int, step: int) -> Frame:
         """`step` is for the error only, here and below."""
+        if self._made_anew:
+            self.env.close()
+            with _faults("not made", step):
+                self.env = self._make()
         with _faults("reset", step):
             observation, info = self.env.reset(seed=seed)
             if self._masked is None:

@@ -21,7 +21,6 @@ SAMPLE_STATES = 16
 # Images are large, and each pixel says less: they stop at about this many numbers.
 SAMPLED_NUMBERS = 100_000
 FEWEST_SAMPLES = 2
-MOST_COLLECTED = 1_000
 
 
 @dataclass
@@ -29,8 +28,19 @@ class Evaluation:
     returns: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
-    # The network's inputs in the first episodes, until there are enough to choose from.
+    # Of the network's inputs in the first episodes every `stride`-th, spread over all of them and
+    # never many, for images are large.
     states: list[NDArray[Any]] = field(default_factory=list)
+    seen: int = 0
+    stride: int = 1
+
+    def collect(self, state: NDArray[Any]) -> None:
+        if self.seen % self.stride == 0:
+            self.states.append(state)
+        self.seen += 1
+        if len(self.states) == 4 * SAMPLE_STATES:
+            self.states = self.states[::2]
+            self.stride *= 2
 
     def sample_states(self) -> NDArray[Any]:
         """(N, *S), spread over the episode; repeated if there were fewer."""
@@ -73,8 +83,8 @@ class Evaluator:
         total, length, ended = 0.0, 0, False
         while not ended:
             state = history.input()
-            if collects and len(evaluation.states) < MOST_COLLECTED:
-                evaluation.states.append(state)
+            if collects:
+                evaluation.collect(state)
             masks = None if seen.mask is None else seen.mask[None]
             action = policy.act(state[None], self.run.evaluation_mode, generator, masks)[0]
             seen = outcome = self.environment.step(self.environment.executable(action), step)

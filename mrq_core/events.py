@@ -30,7 +30,8 @@ class Started:
     step: int
     resumed: bool
     parameter_count: int
-    # False: the environment did not come back to where the checkpoint left it.
+    # False: the environment did not come back to where the checkpoint left it, or the device is of
+    # another kind.
     exact: bool = True
 
 

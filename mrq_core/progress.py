@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-
 # Called often while a step, an evaluation or a resume takes its time, at least once for every step
 # of the environment and every update of the encoder: who hears nothing for long knows of a hang.
 Alive: TypeAlias = Callable[[], None]

@@ -10,6 +10,9 @@ from typing import Any, Literal, TypeAlias
 
 from mrq_core.config import Hyperparameters
 
+# Ages of frames are kept in a byte.
+MAX_HISTORY = 255
+
 ActionMode: TypeAlias = Literal["deterministic", "sample"]
 
 
@@ -41,8 +44,12 @@ class TrainingRun:
             _require_positive(name, getattr(self, name))
         _require_positive("checkpoint_every", self.checkpoint_every)
         _require_positive("action_repeat", self.action_repeat)
-        if self.history is not None:
-            _require_positive("history", self.history)
+        most = min(MAX_HISTORY, self.hyperparameters.buffer_size - self.hyperparameters.horizon)
+        if self.history is not None and not 1 <= self.history <= most:
+            raise ValueError(
+                f"history is {self.history}; it must be between 1 and {most}: the buffer holds it "
+                "and a window of transitions"
+            )
         if self.max_episode_steps is not None:
             _require_positive("max_episode_steps", self.max_episode_steps)
         if not 0 <= self.seed < 2**63:

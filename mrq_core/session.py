@@ -97,7 +97,8 @@ class Session:
     def resume(self, directory: Path) -> bool:
         """Also replays the episode under way; ResumeError if the checkpoint does not fit.
 
-        False if the environment did not come back to where it was, as on another kind of machine:
+        False if the device is of another kind (its noise is then drawn anew) or the environment
+        did not come back to where it was, as on another kind of machine:
         the episode then ends there, truncated, and the next one begins.
         """
         return checkpoint.restore(self, directory)
@@ -125,6 +126,13 @@ class Session:
         mask = None if episode.mask is None else torch.from_numpy(episode.mask).to(state.device)
         action: Floats = self.agent.explore(state[None], mask)[0].cpu().numpy()
         return action
+
+    def require_finite(self) -> None:
+        """NonFiniteError that names the tensor, before a checkpoint keeps it for good."""
+        for name, network in self.agent.networks().items():
+            for key, tensor in network.state_dict().items():
+                if not torch.isfinite(tensor).all():
+                    raise NonFiniteError(self.step, f"the {name}'s {key}")
 
     def _remember(self, action: Floats, executed: Any, outcome: Outcome) -> None:
         episode = self.episode

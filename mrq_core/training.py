@@ -38,9 +38,10 @@ def train(
 ) -> Iterator[Event]:
     """Progress, evaluation and checkpoint of a step come in this order, after it.
 
-    `stop` is asked before every step, `alive` is called as in `mrq_core.progress`. A run that is resumed yields from there on the very events
-    that it would have yielded without the interruption; those of the checkpoint's own step are not
-    repeated. Raises TrainingError, and SpaceError for an environment whose spaces are not known.
+    `stop` is asked before every step, `alive` is called as in `mrq_core.progress`. A run that is
+    resumed yields from there on the very events that it would have yielded without the
+    interruption; those of the checkpoint's own step are not repeated. Raises TrainingError, and
+    SpaceError for an environment whose spaces are not known.
     """
     session = Session(run, alive)
     with closing(session.environment):
@@ -61,6 +62,7 @@ def _events(
     while session.step < run.total_steps:
         if stop():
             if last_checkpoint != session.step:
+                session.require_finite()
                 yield CheckpointDue(session.step, session)
             yield Stopped(session.step)
             return
@@ -68,9 +70,13 @@ def _events(
         if session.step % run.log_every == 0:
             yield Progressed(session.step, session.episode.index, session.report())
         last = session.step == run.total_steps
-        if last or session.step % run.evaluation_every == 0:
+        evaluates = last or session.step % run.evaluation_every == 0
+        checkpoints = last or session.step % run.checkpoint_every == 0
+        if evaluates or checkpoints:
+            session.require_finite()
+        if evaluates:
             yield _evaluated(session, evaluator)
-        if last or session.step % run.checkpoint_every == 0:
+        if checkpoints:
             last_checkpoint = session.step
             yield CheckpointDue(session.step, session)
     yield Finished(session.step, weights_sha256(session.agent))

@@ -38,7 +38,7 @@ class OneOfVector(gymnasium.Env[Any, Any]):
         )
         observation, only_info = self._only(observations), _only_info(info)
         if self.resets_at_once and (terminations[0] or truncations[0]):
-            observation, only_info = info["final_obs"][0], only_info["final_info"]
+            observation, only_info = info["final_obs"][0], only_info.get("final_info", {})
         return observation, rewards[0], terminations[0], truncations[0], only_info
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 FORMAT_VERSION = 1
-# A checkpoint shares files with the one before the last, never with the last: of two neighbours, one
-# is whole though a block of the other went bad.
+# A checkpoint shares files with the one before the last, never with the last: of two neighbours,
+# one is whole though a block of the other went bad.
 GENERATIONS = 2
 _SAFE = re.compile(r"job_[0-9a-f]+/\d+-\d+")
 # A finished folder is EPOCH-STEP, one being written .tmp-EPOCH-RANDOM.

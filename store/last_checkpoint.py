@@ -6,10 +6,14 @@ from sqlalchemy.orm import Session
 from store.tables import Checkpoint, Job
 
 
-def with_last_checkpoint(session: Session, job: Job, message: str | None) -> str:
-    """Behind the first line: what follows that is the end of a log."""
-    said, newline, log = (message or "").partition("\n")
-    return f"{said} {_last_checkpoint(session, job)}".lstrip() + newline + log
+def with_last_checkpoint(
+    session: Session, job: Job, message: str | None, log: str | None = None
+) -> str:
+    """The end of a `log` may be long, so it comes last."""
+    said = (message or "").rstrip()
+    gap = "\n" if "\n" in said else " "
+    told = f"{said}{gap}{_last_checkpoint(session, job)}".lstrip()
+    return f"{told}\n{log}" if log else told
 
 
 def _last_checkpoint(session: Session, job: Job) -> str:

@@ -246,11 +246,12 @@ def give_up_attempt(
     *,
     message: str | None,
     exit_code: int | None,
+    log: str | None = None,
 ) -> None:
     """The attempt died, its supervisor lives: queue the job again, or end it in a crash loop."""
     with database.write() as session:
         job = update_owned(session, claim, worker=None)
-        _requeue_or_fail(session, settings, job, reason, message, exit_code)
+        _requeue_or_fail(session, settings, job, reason, message, exit_code, log)
 
 
 def reap_expired(database: Database, settings: Settings) -> int:
@@ -274,9 +275,10 @@ def _requeue_or_fail(
     reason: Reason,
     message: str | None,
     exit_code: int | None,
+    log: str | None = None,
 ) -> None:
     """The epoch is not raised here: leaving `running` already fences the old owner."""
-    message = with_last_checkpoint(session, job, _storable(message))
+    message = with_last_checkpoint(session, job, _storable(message), _storable(log))
     values: dict[str, Any]
     if job.cancel_requested:
         values = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}
@@ -323,7 +325,7 @@ def _backoff(settings: Settings, failures: int) -> float:
 
 
 def _storable(message: str | None) -> str | None:
-    """The end of a log may hold anything, and PostgreSQL takes no NUL in a text: without this
+    """A message or a log may hold anything, and PostgreSQL takes no NUL in a text: without this
     the verdict could never be written."""
     return message and message.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 

@@ -37,7 +37,7 @@ def promote_checkpoint(database: Database, checkpoint_id: str, name: str | None)
     with database.write() as session:
         job = _lock_job_of(session, checkpoint_id)
         # Only now: a job that trains removes old checkpoints, under this lock.
-        checkpoint = session.get(Checkpoint, checkpoint_id)
+        checkpoint = session.get(Checkpoint, checkpoint_id, options=[defer(Checkpoint.manifest)])
         if job is None or checkpoint is None:
             raise NotFound("checkpoint", checkpoint_id)
         if checkpoint.kind != CheckpointKind.POLICY:

@@ -65,6 +65,16 @@ def shown(value: object) -> str:
     return repr(value)[:80]
 
 
+def what_is_refused(error: ValidationError) -> str:
+    """In one line, each field with its value; a check between fields names them itself."""
+    return "; ".join(
+        each["msg"]
+        if each["type"] == "refused"
+        else f"{'.'.join(map(str, each['loc']))}={shown(each['input'])}: {each['msg']}"
+        for each in error.errors()
+    )
+
+
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -136,16 +146,37 @@ class EnvironmentSpec(Part):
                 f"observation={shown(self.observation.model_dump())} is not how {self.id} with "
                 f"history={form.history} reaches the network: {fact.model_dump()}; leave it out",
             )
-        # The environment's own limit counts its own steps. Not beyond it, so rounded down.
-        own_limit = max(1, self.entry.max_episode_steps // self.action_repeat)
         resolved = {
             "observation": fact,
             "history": form.history,
-            "max_episode_steps": self.max_episode_steps or own_limit,
+            "max_episode_steps": self.max_episode_steps or self._own_limit(),
         }
         for key, value in resolved.items():
             object.__setattr__(self, key, value)  # frozen for everyone else
         return self
+
+    def _own_limit(self) -> int:
+        """The environment's, which counts its own steps. Not beyond it, so rounded down."""
+        own = self.entry.max_episode_steps
+        if self.action_repeat > own:
+            raise refused(
+                "action_repeat",
+                f"action_repeat={self.action_repeat} is beyond the {own} steps that an episode of "
+                f"{self.id} has by its own limit; allowed: {own} at most, or another "
+                "max_episode_steps",
+            )
+        return own // self.action_repeat
+
+    def warnings(self) -> list[str]:
+        limit, own = self.max_episode_steps, self.entry.max_episode_steps
+        assert limit is not None, "it is resolved"
+        if limit * self.action_repeat <= own:
+            return []
+        return [
+            f"environment.max_episode_steps={limit} with action_repeat={self.action_repeat} are "
+            f"{limit * self.action_repeat} steps of {self.id}; its own limit is {own}. Leave "
+            "max_episode_steps out for that one."
+        ]
 
     @property
     def entry(self) -> EnvironmentEntry:
@@ -251,6 +282,9 @@ class JobSpec(Part):
 
     def warnings(self) -> list[str]:
         """What is allowed and hardly meant."""
+        return [*self.environment.warnings(), *self._warm_up_warnings()]
+
+    def _warm_up_warnings(self) -> list[str]:
         warmup = self.algorithm.hyperparameters.warmup_steps
         total = self.budget.total_steps
         if total > warmup:

@@ -24,8 +24,9 @@ from worker.outbox import Outbox
 PROGRESS_SECONDS = 1.0
 
 NOT_EXACT = (
-    "The environment did not come back to where the checkpoint left it (another kind of machine?): "
-    "the episode under way was cut off there and a new one begun. All that was learnt is restored."
+    "The run did not come back exactly to where the checkpoint left it (another kind of machine or "
+    "device?): where the environment did not repeat itself, the episode under way was cut off "
+    "there and a new one begun. All that was learnt is restored."
 )
 
 CLAMPED = "reward/clamped"

@@ -28,7 +28,7 @@ from store.policies import succeed
 from store.processes import describe_exit
 from store.results import record_warning, training_folders
 from store.settings import Settings
-from store.spec import JobSpec
+from store.spec import JobSpec, what_is_refused
 from store.states import JobStatus, Reason
 from store.tables import Checkpoint
 from worker.channel import Kind, Message, Order
@@ -97,7 +97,7 @@ class Supervisor:
             spec = JobSpec.model_validate(claim.spec)
             checkpoint, folder = self._checkpoint_to_resume(claim)
         except ValidationError as error:  # accepted by another release, unknown to this one
-            self._fail(claim, Reason.SPEC_INVALID, str(error))
+            self._fail(claim, Reason.SPEC_INVALID, what_is_refused(error))
             return
         except AllCheckpointsCorrupt as error:
             self._fail(claim, Reason.CHECKPOINT_CORRUPT, str(error))
@@ -270,12 +270,12 @@ class Attempt:
             self._give_up(reason, message)
 
     def _give_up(self, reason: Reason, message: str) -> None:
-        tail = self._trainer.log_tail()
         give_up_attempt(
             self._database,
             self._settings,
             self._claim,
             reason,
-            message=f"{message}\n{tail}" if tail else message,
+            message=message,
             exit_code=self._trainer.exit_code,
+            log=self._trainer.log_tail(),
         )

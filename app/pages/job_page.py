@@ -20,12 +20,16 @@ from app.pages.sentences import MODES, curve_summary, network_input, reason_text
 from app.views import job_view
 from store.clock import to_rfc3339
 from store.jobs import list_attempts
+from store.manifests import described, first_golden
 from store.policies import list_checkpoints, list_policies
 from store.states import CheckpointKind, JobStatus
 from store.tables import Attempt, Checkpoint, Evaluation, Job, Policy
 
 # A job may keep a hundred of each kind, beside the promoted ones.
 MAX_CHECKPOINTS = 250
+# Numbers in an observation; a longer example is no example.
+MAX_EXAMPLE = 1_000
+OBSERVATION_FILE = "observation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ class Served:
     step: int
     return_mean: float | None
     curl: str
+    file: str | None  # that the command reads
     send: str
 
 
@@ -119,21 +124,29 @@ def _served(
     if not policies:
         return None
     newest = policies[0]
-    checkpoint = session.get_one(Checkpoint, newest.checkpoint_id)
+    checkpoint = described(session, [newest.checkpoint_id])[newest.checkpoint_id]
+    example = _example(session, newest.checkpoint_id, checkpoint.manifest)
     act = f"/policies/{newest.name}:{newest.version}/act"
-    example = example_observation(checkpoint.manifest)
     return Served(
         name=newest.name,
         version=newest.version,
         step=checkpoint.step,
-        return_mean=returns.get(checkpoint.id),
+        return_mean=returns.get(newest.checkpoint_id),
         curl=(
-            curl_post_file(base_url, act, "observation.json")
+            curl_post_file(base_url, act, OBSERVATION_FILE)
             if example is None
             else curl_post(base_url, act, {"observation": example})
         ),
+        file=OBSERVATION_FILE if example is None else None,
         send=what_to_send(checkpoint.manifest),
     )
+
+
+def _example(session: Session, checkpoint_id: str, manifest: Mapping[str, Any]) -> Any:
+    """An observation as `act` takes it; None if it would be too long for an example."""
+    if manifest["observation_dim"] > MAX_EXAMPLE:
+        return None
+    return example_observation(manifest["observation_space"], first_golden(session, checkpoint_id))
 
 
 def _checkpoint_row(

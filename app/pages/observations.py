@@ -1,20 +1,13 @@
 """From the flat vectors of a policy's manifest back to what a client sends to `act`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-# A longer example is no example.
-MAX_VALUES = 1_000
 
-
-def example_observation(manifest: Mapping[str, Any]) -> Any:
-    """The first golden observation, in the form that its space has in JSON; None if too long."""
-    golden = manifest["golden"]["observations"][0]
-    if len(golden) > MAX_VALUES:
-        return None
-    flat = [float(value) for value in golden]
-    return _unflatten(manifest["observation_space"], flat)
+def example_observation(space: Mapping[str, Any], golden: Sequence[float]) -> Any:
+    """A golden observation in the form that its space has in JSON."""
+    return _unflatten(space, [float(value) for value in golden])
 
 
 def _unflatten(space: Mapping[str, Any], flat: list[float]) -> Any:

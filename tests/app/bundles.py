@@ -30,22 +30,25 @@ GOLDEN = np.array([[0.0, 0.0, 0.0], [1.0, -1.0, 0.5], [0.1, 0.2, 0.3]], np.float
 
 
 def linear_bundle(
-    action_space: Space = CONTINUOUS, weights: Floats = WEIGHTS, **changes: Any
+    action_space: Space = CONTINUOUS,
+    weights: Floats = WEIGHTS,
+    observations: Floats = GOLDEN,
+    **changes: Any,
 ) -> PolicyBundle:
     """output = tanh(x W), or x W for a discrete action space."""
     discrete = not isinstance(action_space, Box)
-    outputs = GOLDEN @ weights if discrete else np.tanh(GOLDEN @ weights)
+    outputs = observations @ weights if discrete else np.tanh(observations @ weights)
     manifest: dict[str, Any] = {
         "format_version": BUNDLE_FORMAT_VERSION,
         "environment_id": "Pendulum-v1",
         "environment_kwargs": {},
         "observation_space": OBSERVATION.to_json(),
-        "observation_dim": 3,
+        "observation_dim": len(weights),
         "action_space": action_space.to_json(),
         "action_dim": weights.shape[1],
         "exploration_noise": 0.2,
         "golden": {
-            "observations": GOLDEN.tolist(),
+            "observations": observations.tolist(),
             "outputs": outputs.tolist(),
             "actions": to_environment(action_space, outputs).tolist(),
         },
@@ -63,7 +66,7 @@ def linear_graph(weights: Floats, *, tanh: bool) -> bytes:
     graph = helper.make_graph(
         nodes,
         "policy",
-        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["B", 3])],
+        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, ["B", len(weights)])],
         [helper.make_tensor_value_info("policy", TensorProto.FLOAT, ["B", width])],
         [numpy_helper.from_array(weights, "weights")],
     )

@@ -8,7 +8,7 @@ from store.database import Database
 from store.ownership import release, start_from
 from store.settings import Settings
 from tests.app.bundles import pixel_bundle
-from tests.app.driving import claim, evaluate, progress, submit, trained_job
+from tests.app.driving import claim, evaluate, progress, submit, trained_job, whole_manifests
 
 
 def test_metrics_are_series_of_step_and_value(

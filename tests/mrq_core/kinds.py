@@ -19,7 +19,8 @@ EPISODE = 12
 class Kind:
     observation: spaces.Space[Any]
     action: spaces.Space[Any]
-    # How the environment tells which actions are legal; the first one never is.
+    # How the environment tells which actions are legal: at time t all but the t-th, around and
+    # around.
     mask: str = ""
     history: int | None = None
 
@@ -93,25 +94,26 @@ class KindEnvironment(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         assert self.action_space.contains(action), action
+        if self.kind.mask:
+            assert isinstance(self.action_space, spaces.Discrete)
+            illegal = self.action_space.start + self.t % 3
+            assert action != illegal, "an illegal action was taken"
         self.t += 1
         observation, info = self._observe()
         numbers = np.asarray(action, np.float64).ravel()
-        if self.kind.mask:
-            assert isinstance(self.action_space, spaces.Discrete)
-            assert action != self.action_space.start, "an illegal action was taken"
         reward = float(numbers @ np.arange(1, len(numbers) + 1))
         return observation, reward, self.t >= EPISODE, False, info
 
     def _observe(self) -> tuple[Any, dict[str, Any]]:
         observation = self.kind.observation.sample()
-        legal = np.array([0, 1, 1], np.int8)
+        legal = (np.arange(3) != self.t % 3).astype(np.int8)
         match self.kind.mask:
             case "":
                 return observation, {}
             case "observation":
                 return {"observation": observation, "action_mask": legal}, {}
             case "admissible_actions":
-                return observation, {"admissible_actions": [6, 7]}
+                return observation, {"admissible_actions": (5 + np.flatnonzero(legal)).tolist()}
             case key:
                 return observation, {key: legal}
 

@@ -9,7 +9,7 @@ import torch
 from mrq_core.agent import Agent, Noise
 from mrq_core.events import Finished
 from mrq_core.training import train
-from tests.mrq_core.test_agent import encoder_batch, make_agent, no_noise, value_batch
+from tests.mrq_core.agents import encoder_batch, make_agent, no_noise, value_batch
 from tests.mrq_core.toys import TINY, tiny_run
 
 ABLATIONS: dict[str, dict[str, Any]] = {

@@ -10,59 +10,16 @@ from mrq_core.agent import Agent, Noise, before_termination
 from mrq_core.config import Hyperparameters
 from mrq_core.digest import weights_sha256
 from mrq_core.networks import HeadsLinear, Linear
-from mrq_core.observations import ObservationForm
 from mrq_core.progress import unheard
-from mrq_core.replay import EncoderBatch, Replay, ValueBatch
+from mrq_core.replay import EncoderBatch, ValueBatch
+from tests.mrq_core.agents import (
+    encoder_batch,
+    filled_replay,
+    make_agent,
+    no_noise,
+    value_batch,
+)
 from tests.mrq_core.toys import TINY
-
-CPU = torch.device("cpu")
-VECTOR = ObservationForm("vector", (2,), 1)
-
-
-def make_agent(h: Hyperparameters = TINY, *, discrete: bool = False) -> Agent:
-    return Agent(h, (2,), 3, components=(3,) if discrete else (), seed=0)
-
-
-def filled_replay(h: Hyperparameters = TINY, *, reward: float = 1.0) -> Replay:
-    replay = Replay(h, VECTOR, 3, np.random.default_rng(0), CPU)
-    rng = np.random.default_rng(1)
-    for step in range(60):
-        here, there = rng.normal(size=(2, 2)).astype(np.float32)
-        action = np.eye(3, dtype=np.float32)[step % 3]
-        replay.add(here, action, reward, there, terminated=step % 10 == 9, truncated=False)
-    return replay
-
-
-def encoder_batch(**changes: Any) -> EncoderBatch:
-    random = torch.Generator().manual_seed(3)
-    parts: dict[str, Any] = {
-        "state": torch.randn(4, 2, generator=random),
-        "action": torch.randn(4, 5, 3, generator=random),
-        "next_state": torch.randn(4, 5, 2, generator=random),
-        "reward": torch.randn(4, 5, generator=random),
-        "terminated": torch.zeros(4, 5, dtype=torch.bool),
-        "terminations_seen": False,
-    }
-    return EncoderBatch(**(parts | changes))
-
-
-def value_batch(**changes: Any) -> ValueBatch:
-    random = torch.Generator().manual_seed(4)
-    parts: dict[str, Any] = {
-        "state": torch.randn(4, 2, generator=random),
-        "action": torch.randn(4, 3, generator=random),
-        "next_state": torch.randn(4, 2, generator=random),
-        "reward": torch.zeros(4, 3),
-        "terminated": torch.zeros(4, 3, dtype=torch.bool),
-        "mask": None,
-        "next_mask": None,
-    }
-    return ValueBatch(**(parts | changes))
-
-
-def no_noise(agent: Agent, rows: int = 4) -> Noise:
-    zeros = torch.zeros(rows, 3)
-    return Noise(zeros, zeros, zeros)
 
 
 def test_weights_start_xavier_uniform_and_biases_at_zero() -> None:
@@ -327,6 +284,22 @@ def test_exploration_of_discrete_actions_is_one_hot_and_reaches_all() -> None:
     assert (actions.sum(0) > 50).all()
 
 
+def test_exploration_noise_is_halved_for_one_hots(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = make_agent(discrete=True)
+    seen: list[Tensor] = []
+    complete = agent.head.complete
+
+    def written_down(action: Tensor, mask: Tensor | None) -> Tensor:
+        seen.append(action)
+        return complete(action, mask)
+
+    monkeypatch.setattr(agent.head, "complete", written_down)
+    agent.explore(torch.zeros(20_000, 2))
+
+    # A soft sample sums to 1, so what is left over is three draws of noise: .2 / 2 each.
+    assert (seen[0].sum(1) - 1).std().item() == pytest.approx(0.1 * 3**0.5, rel=0.02)
+
+
 def test_discrete_noise_is_halved() -> None:
     noise = torch.zeros(1, 3)
     # Halved, the greatest target noise (.15) cannot turn a margin of .2; unhalved (.3) it could.
@@ -385,103 +358,3 @@ def test_a15_weight_decay_is_on_everything_and_the_norms_have_no_parameters() ->
     names = {key.rsplit(".", 1)[1] for n in agent.networks().values() for key in n.state_dict()}
     assert names == {"weight", "bias"}
     assert not any("norm" in key for n in agent.networks().values() for key in n.state_dict())
-
-
-def masked_agent() -> Agent:
-    """Whose policies, online and target, all but insist on the first of three choices."""
-    agent = make_agent(discrete=True)
-    with torch.no_grad():
-        for policy in (agent.policy, agent.policy_target):
-            policy.output.bias.copy_(torch.tensor([1000.0, 0.0, 0.0]))
-    return agent
-
-
-FIRST_FORBIDDEN = torch.tensor([False, True, True]).expand(4, -1)
-
-
-def test_exploration_keeps_to_the_mask() -> None:
-    agent = masked_agent()
-    state = torch.zeros(200, 2)
-
-    assert agent.explore(state)[:, 0].mean() > 0.9
-    assert agent.explore(state, FIRST_FORBIDDEN[:1].expand(200, -1))[:, 0].sum() == 0
-
-
-def test_the_bootstrap_keeps_to_the_next_states_mask() -> None:
-    agent = masked_agent()
-    batch = value_batch(next_mask=FIRST_FORBIDDEN)
-    zs = agent.encoder_target.encode_state(batch.next_state)
-    values = [
-        agent.value_target(
-            agent.encoder_target.encode_state_action(zs, torch.eye(3)[choice].expand(4, -1))
-        ).amin(1)
-        for choice in (1, 2)
-    ]
-
-    target_q = agent.update_value(batch, no_noise(agent)).target_q
-
-    allowed = torch.stack(values, 1)
-    assert ((target_q[:, None] - allowed).abs().amin(1) < 1e-6).all()
-
-
-def test_the_policys_loss_keeps_to_the_states_mask() -> None:
-    agent = masked_agent()
-    zs = torch.randn(4, 8)
-    u = agent.policy(zs)
-    action = torch.cat([torch.zeros(4, 1), (u[:, 1:] / 10).softmax(-1)], -1)
-    q = agent.value(agent.encoder.encode_state_action(zs, action))
-    expected = -q.mean() + 1e-5 * u.square().mean()
-
-    loss = agent.update_policy(zs, no_noise(agent), FIRST_FORBIDDEN)
-
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def pixel_replay(h: Hyperparameters) -> Replay:
-    replay = Replay(h, ObservationForm("pixels", (1, 31, 31), 2), 3, np.random.default_rng(0), CPU)
-    rng = np.random.default_rng(1)
-    for step in range(60):
-        here, there = rng.integers(0, 256, (2, 1, 31, 31)).astype(np.uint8)
-        action = np.eye(3, dtype=np.float32)[step % 3]
-        replay.add(here, action, 1.0, there, terminated=step % 10 == 9, truncated=False)
-    return replay
-
-
-def test_images_are_shifted_for_every_update_and_each_by_its_own_draw() -> None:
-    agent = Agent(TINY, (2, 31, 31), 3, components=(3,), seed=0)
-    seen: list[torch.Size] = []
-    draw = agent.augment
-
-    def written_down(state: Tensor, generator: torch.Generator) -> Tensor:
-        shifted = draw(state, generator)
-        assert not torch.equal(shifted, state)
-        seen.append(state.shape)
-        return shifted
-
-    agent.augment = written_down
-    agent.train(pixel_replay(TINY))
-
-    encoder = [torch.Size([8, 2, 31, 31]), torch.Size([8, 5, 2, 31, 31])]
-    value = [torch.Size([8, 2, 31, 31])] * 2
-    # Only what is used: of the encoder's states the first, of the next states all.
-    assert seen == [*encoder * TINY.target_update_every, *value]
-
-
-def test_without_a_shift_the_images_come_as_they_are() -> None:
-    h = replace(TINY, pixel_shift=0)
-    agent = Agent(h, (2, 31, 31), 3, components=(3,), seed=0)
-    state = pixel_replay(h).sample_encoder().state
-
-    assert agent.augment(state, agent.generator) is state
-
-
-@pytest.mark.parametrize("shape", [(2,), (2, 31, 31)])
-def test_b16_a_horizon_of_one_keeps_its_axis(shape: tuple[int, ...]) -> None:
-    h = replace(TINY, enc_horizon=1, q_horizon=1)
-    agent = Agent(h, shape, 3, components=(3,), seed=0)
-    replay = filled_replay(h) if shape == (2,) else pixel_replay(h)
-    assert replay.sample_encoder().next_state.shape == (8, 1, *shape)
-
-    _, policy_loss, value = agent.train(replay)
-
-    assert torch.isfinite(torch.stack([policy_loss, value.loss])).all()

@@ -1,14 +1,16 @@
 """A run that was interrupted anywhere ends, byte for byte, as one that ran through."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from safetensors.numpy import load_file, save_file
 
 from mrq_core.errors import ResumeError
@@ -246,6 +248,73 @@ def test_where_an_environment_does_not_repeat_itself_the_episode_is_cut(tmp_path
     session.environment.close()
 
     events = list(train(run, resume_from=directory))
+    assert isinstance(events[0], Started)
+    assert not events[0].exact
+    assert isinstance(events[-1], Finished)
+
+
+class Moody(gymnasium.Env[Any, Any]):
+    """Of two episodes only the first takes every action. Frames count up, over all episodes."""
+
+    seen = 0
+    observation_space = spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, patient: int) -> None:
+        self.patient = patient
+
+    def reset(self, **_: Any) -> tuple[Any, dict[str, Any]]:
+        self.t = 0
+        return self._frame(), {}
+
+    def step(self, _: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.t += 1
+        if Moody.seen > self.patient:
+            raise RuntimeError("no more")
+        return self._frame(), 1.0, False, False, {}
+
+    def _frame(self) -> Any:
+        Moody.seen += 1
+        return np.full(1, Moody.seen, np.float32)
+
+
+def test_where_the_replayed_episode_breaks_the_environment_it_is_cut(tmp_path: Path) -> None:
+    if "Moody-v0" not in gymnasium.registry:
+        make: Callable[..., Moody] = Moody
+        gymnasium.register("Moody-v0", entry_point=make)
+    Moody.seen = 0
+    run = tiny_run(
+        "Moody-v0", environment_kwargs={"patient": 40}, history=3, max_episode_steps=1000
+    )
+    session = Session(run)
+    for _ in range(13):
+        session.advance()
+    session.save(_folder(tmp_path / "13"))
+    last = session.episode.observation
+    Moody.seen = 40
+
+    again = Session(run)
+    assert again.resume(tmp_path / "13") is False
+
+    # Its last frame, not the oldest of the three that were kept, ends the episode.
+    assert again.replay.frame[again.replay.cursor - 1].tolist() == last.tolist()
+    assert again.episode.index == session.episode.index + 1
+
+
+def test_a_checkpoint_of_another_kind_of_device_is_continued_with_noise_of_its_own(
+    tmp_path: Path,
+) -> None:
+    run = a_run("Pendulum-v1")
+    directory = checkpoint_of(run, 40, tmp_path)
+    state = json.loads((directory / "state.json").read_text())
+    assert state["device"] == "cpu"
+    (directory / "state.json").write_text(json.dumps(state | {"device": "cuda"}))
+    arrays = load_file(directory / "agent.safetensors")
+    # A GPU's generator has 16 bytes of state.
+    save_file(arrays | {"generator": np.zeros(16, np.uint8)}, directory / "agent.safetensors")
+
+    events = list(train(run, resume_from=directory))
+
     assert isinstance(events[0], Started)
     assert not events[0].exact
     assert isinstance(events[-1], Finished)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import TimeLimit
 
 from mrq_core.environments import Environment
 from mrq_core.vector_environments import OneOfVector
@@ -133,3 +134,14 @@ def test_continuous_and_structured_actions_arrive() -> None:
 def test_more_than_one_environment_is_refused() -> None:
     with pytest.raises(ValueError, match="num_envs is 2; it must be 1"):
         OneOfVector(SyncVectorEnv([Puppet, Puppet]))
+
+
+def test_our_time_limit_takes_the_place_of_the_registered_one() -> None:
+    def make(num_envs: int, max_episode_steps: int) -> Any:
+        limited = [lambda: TimeLimit(Counting(), max_episode_steps)] * num_envs
+        return SyncVectorEnv(limited)
+
+    name = register("VectorLimited", None, vector_entry_point=make, max_episode_steps=1)
+
+    assert len(episodes(Environment(name, {}, None), 1)) == 2
+    assert len(episodes(Environment(name, {}, 2), 1)) == 3

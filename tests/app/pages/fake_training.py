@@ -39,6 +39,7 @@ MANIFEST: dict[str, Any] = {
         "low": [-1.0, -1.0, -8.0],
         "high": [1.0, 1.0, 8.0],
     },
+    "observation_dim": 3,
     "action_space": {
         "type": "box",
         "shape": [1],

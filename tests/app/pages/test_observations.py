@@ -48,7 +48,6 @@ BOX = {"type": "box", "shape": [2], "dtype": "float32", "low": [-1, -1], "high":
 def test_an_example_is_what_act_takes(
     space: dict[str, Any], flat: list[float], observation: object
 ) -> None:
-    manifest = {"observation_space": space, "golden": {"observations": [flat]}}
-    example = example_observation(manifest)
+    example = example_observation(space, flat)
     assert example == observation
     np.testing.assert_array_equal(flatten(space_from_json(space), example), flat)

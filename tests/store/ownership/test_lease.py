@@ -134,7 +134,9 @@ def test_a_failure_names_the_last_checkpoint(database: Database, settings: Setti
     evaluate(database, claimed, 30, 1.0)
     last = f"Last checkpoint: step 20 ({checkpoint(database, claimed, 20).id})."
     reason = Reason.TRAINER_DIED
-    give_up_attempt(database, settings, claimed, reason, message="It died.", exit_code=1, log="log\n")
+    give_up_attempt(
+        database, settings, claimed, reason, message="It died.", exit_code=1, log="log\n"
+    )
     assert reload(database, claimed).message == f"It died. {last}\nlog\n"
     change(database, claimed, not_before=0)
     again = claim(database, settings)
