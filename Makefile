@@ -49,6 +49,10 @@ format: setup ## Format and fix what can be fixed
 parity: setup ## Compare with the golden numbers of the reference, in float64
 	$(BIN)/python -m benchmarks.parity
 
+# As in the service's own trainer: glibc must not hand large blocks back at every step.
+bench learning paper: export MALLOC_TRIM_THRESHOLD_ = 1000000000
+bench learning paper: export MALLOC_MMAP_THRESHOLD_ = 1000000000
+
 bench: setup ## Benchmarks that fit in ten minutes
 	$(BIN)/python -m benchmarks.act
 	$(BIN)/python -m benchmarks.train
