@@ -12,7 +12,7 @@ def _options(evaluation_every: int, **further: Any) -> Mapping[str, Any]:
     return {
         "evaluation_every": evaluation_every,
         "evaluation_episodes": 20,
-        "checkpoint_every": 20_000,
+        "checkpoint_every": 2_000,
         **further,
     }
 
