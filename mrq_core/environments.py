@@ -20,6 +20,7 @@ from mrq_core.actions import Mask, action_codec
 from mrq_core.environment_contract import Contract, ContractBroken
 from mrq_core.errors import EnvironmentFault, NonFiniteError, TrainingError
 from mrq_core.observations import observation_form, to_frame
+from mrq_core.run import TrainingRun
 from mrq_core.spaces import Floats, SpaceError, space_from_gymnasium
 from mrq_core.vector_environments import OneOfVector
 
@@ -257,6 +258,18 @@ class Environment:
             return True
         chosen = self.codec.from_environment(action) > 0
         return not bool((chosen & ~mask).any())
+
+
+def environment_of(run: TrainingRun) -> Environment:
+    """A new one at each call: training and evaluation must not share any."""
+    return Environment(
+        run.environment_id,
+        run.environment_kwargs,
+        run.max_episode_steps,
+        run.action_repeat,
+        history=run.history,
+        limit_terminates=run.limit_terminates,
+    )
 
 
 @contextmanager

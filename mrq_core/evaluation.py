@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mrq_core.environments import Environment, Frame, Outcome
+from mrq_core.environments import Frame, Outcome, environment_of
 from mrq_core.observations import FrameHistory
 from mrq_core.policy import Policy
 from mrq_core.progress import Alive, unheard
@@ -57,14 +57,7 @@ class Evaluator:
     def __init__(self, run: TrainingRun, alive: Alive = unheard) -> None:
         self.run = run
         self.alive = alive
-        self.environment = Environment(
-            run.environment_id,
-            run.environment_kwargs,
-            run.max_episode_steps,
-            run.action_repeat,
-            history=run.history,
-            limit_terminates=run.limit_terminates,
-        )
+        self.environment = environment_of(run)
 
     def evaluate(self, policy: Policy, step: int) -> Evaluation:
         evaluation = Evaluation()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mrq_core import checkpoint
 from mrq_core.actions import Mask
 from mrq_core.agent import Agent
-from mrq_core.environments import Environment, Outcome
+from mrq_core.environments import Outcome, environment_of
 from mrq_core.errors import EnvironmentFault, NonFiniteError
 from mrq_core.observations import FrameHistory
 from mrq_core.progress import Alive, Progress, unheard
@@ -50,14 +50,7 @@ class Session:
         h = run.hyperparameters
         self.run = run
         self.alive = alive
-        self.environment = Environment(
-            run.environment_id,
-            run.environment_kwargs,
-            run.max_episode_steps,
-            run.action_repeat,
-            history=run.history,
-            limit_terminates=run.limit_terminates,
-        )
+        self.environment = environment_of(run)
         self.codec = self.environment.codec
         self.agent = Agent(
             h,

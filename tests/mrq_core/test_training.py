@@ -9,14 +9,11 @@ import torch
 
 import mrq_core
 from mrq_core.errors import EnvironmentFault, NonFiniteError
-from mrq_core.evaluation import Evaluation, Evaluator
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started
-from mrq_core.policy import policy_of
 from mrq_core.run import TrainingRun
 from mrq_core.session import Session
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
-from tests.mrq_core.kinds import register
 from tests.mrq_core.toys import TINY, tiny_run
 
 E = TypeVar("E")
@@ -340,20 +337,6 @@ def test_b11_the_algorithm_knows_no_clock() -> None:
     assert not [s for s in sources if re.search(r"^\s*(import|from) (time|datetime)\b", s, re.M)]
 
 
-def test_evaluations_keep_to_the_masks() -> None:
-    """The environment itself raises where an illegal action is taken."""
-    register()
-    run = tiny_run(
-        "Kinds-v0",
-        environment_kwargs={"kind": "mask in info, action_mask"},
-        max_episode_steps=None,
-        evaluation_episodes=5,
-    )
-    for event in train(run):
-        if isinstance(event, Evaluated):
-            assert event.lengths == (12,) * 5
-
-
 def test_weights_that_are_not_finite_end_the_run_before_a_checkpoint() -> None:
     events = train(tiny_run(checkpoint_every=1, evaluation_every=10**9))
     for event in events:
@@ -365,33 +348,6 @@ def test_weights_that_are_not_finite_end_the_run_before_a_checkpoint() -> None:
 
     with pytest.raises(NonFiniteError, match=r"step 11: the encoder_target's za\.bias is not"):
         next(events)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # at the first import of Box2D
-def test_an_evaluation_of_the_same_policy_is_the_same_even_where_a_reset_leaves_traces() -> None:
-    run = tiny_run(
-        "BipedalWalker-v3", evaluation_episodes=3, max_episode_steps=60, evaluation_mode="sample"
-    )
-    session, evaluator = Session(run), Evaluator(run)
-    policy = policy_of(session.agent)
-
-    first = evaluator.evaluate(policy, 0).returns
-    assert [evaluator.evaluate(policy, 0).returns for _ in range(2)] == [first, first]
-    evaluator.environment.close()
-    session.environment.close()
-
-
-def test_golden_states_are_few_and_from_the_whole_episode() -> None:
-    evaluation = Evaluation()
-    for t in range(1000):
-        evaluation.collect(np.full(3, t, np.float32))
-
-    assert len(evaluation.states) <= 64
-    chosen = evaluation.sample_states()[:, 0].tolist()
-    assert len(chosen) == 16
-    assert chosen == sorted(chosen)
-    assert chosen[0] == 0
-    assert chosen[-1] > 950
 
 
 @pytest.mark.parametrize(("history", "most"), [(0, 255), (256, 255), (99, 95)])
