@@ -90,9 +90,9 @@ class Session:
     def resume(self, directory: Path) -> bool:
         """Also replays the episode under way; ResumeError if the checkpoint does not fit.
 
-        False if the device is of another kind, whose noise is then drawn anew, or if the environment
-        did not come back to where it was, as on another kind of machine: the episode then ends
-        there, truncated, and the next one begins.
+        False if the device is of another kind, whose noise is then drawn anew, or if the
+        environment did not come back to where it was, as on another kind of machine: the episode
+        then ends there, truncated, and the next one begins.
         """
         return checkpoint.restore(self, directory)
 
