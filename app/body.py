@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.datastructures import Headers
 
+from app.problem import shortened
 from app.refusals import MalformedBody, NonFiniteNumber, UnsupportedMediaType
 
 MAX_DEPTH = 32
@@ -37,7 +38,16 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
+async def _optional_body(request: Request) -> bytes:
+    body = await request.body()
+    if body:
+        require_json(request.headers)
+    return body or b"{}"
+
+
 JsonBody = Annotated[bytes, Depends(_body)]
+# None at all is an empty object.
+OptionalJsonBody = Annotated[bytes, Depends(_optional_body)]
 
 
 def parse(model: type[Model], body: bytes) -> Model:
@@ -47,6 +57,16 @@ def parse(model: type[Model], body: bytes) -> Model:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError([_with_allowed(model, e) for e in error.errors()]) from None
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Any JSON object: what it may hold is found out where it is used."""
+    refuse_ambiguous(body)
+    value = json.loads(body)
+    if not isinstance(value, dict):
+        told = shortened(repr(value), 80)
+        raise MalformedBody(f"The body must be a JSON object, not {told}.", param="body")
+    return value
 
 
 def _with_allowed(model: type[BaseModel], error: ErrorDetails) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.auth import is_open
 from app.problem import MEDIA_TYPE
+from app.routes.lifecycle import Cancellation, Extension
 from app.routes.policies import Promotion
 from app.serving.act import MAX_SEED, MODES, PATH
 from store.spec import JobSpec
@@ -16,7 +17,17 @@ from store.spec import JobSpec
 JSON = "application/json"
 _REF = "#/components/schemas/"
 _STRING = {"type": "string"}
-_BODIES: dict[str, type[BaseModel]] = {"/jobs": JobSpec, "/policies": Promotion}
+_BODIES: dict[str, type[BaseModel]] = {
+    "/jobs": JobSpec,
+    "/jobs/{job_id}/cancel": Cancellation,
+    "/jobs/{job_id}/extend": Extension,
+    "/policies": Promotion,
+}
+_OPTIONAL = frozenset({"/jobs/{job_id}/cancel"})
+_OVERRIDES = {
+    "type": "object",
+    "description": "A JSON merge patch (RFC 7396) of the job's spec.",
+}
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -106,7 +117,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.update(_body_schemas(), Problem=_PROBLEM)
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, model in _BODIES.items():
-        document["paths"][path]["post"]["requestBody"] = _body({"$ref": _REF + model.__name__})
+        body = _body({"$ref": _REF + model.__name__}, required=path not in _OPTIONAL)
+        document["paths"][path]["post"]["requestBody"] = body
+    document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)
     document["paths"][PATH] = {"post": _act()}
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -122,8 +135,8 @@ def _body_schemas() -> dict[str, Any]:
     return schemas
 
 
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {JSON: {"schema": schema}}}
+def _body(schema: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "content": {JSON: {"schema": schema}}}
 
 
 def _act() -> dict[str, Any]:

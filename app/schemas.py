@@ -50,6 +50,11 @@ class PolicyReference(TypedDict):
 class JobLinks(TypedDict):
     self: str
     cancel: str
+    pause: str
+    resume: str
+    retry: str
+    extend: str
+    clone: str
     events: str
     metrics: str
     evaluations: str
@@ -71,7 +76,9 @@ class JobView(JudgedSpec):
     status: str
     status_reason: str | None
     status_message: str | None
-    cancel_requested: bool
+    phase: str
+    actions: list[str]
+    cloned_from: str | None
     spec: dict[str, Any]
     progress: ProgressView
     attempt: int
@@ -93,6 +100,8 @@ class AttemptView(TypedDict):
     message: str | None
     worker: str
     host: str
+    device: str | None
+    fidelity: str | None
     resumed_from: str | None
     start_step: int
     end_step: int | None
@@ -114,7 +123,7 @@ class LiveView(TypedDict):
 
     status: str
     status_reason: str | None
-    cancel_requested: bool
+    phase: str
     progress: ProgressView
     latest_metrics: dict[str, Any]
     queue_position: int | None

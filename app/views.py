@@ -34,6 +34,7 @@ from store.catalogue import EnvironmentEntry
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
 from store.jobs import queue_position
+from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
 from store.spec import JobSpec
 from store.states import CheckpointKind, JobStatus
@@ -60,7 +61,9 @@ def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
         "status": job.status,
         "status_reason": job.reason,
         "status_message": job.message,
-        "cancel_requested": job.cancel_requested,
+        "phase": phase_of(job),
+        "actions": [str(action) for action in allowed_actions(job)],
+        "cloned_from": job.cloned_from,
         "spec": job.spec,
         "estimate": judged["estimate"],
         "warnings": judged["warnings"],
@@ -83,6 +86,11 @@ def _job_links(job: Job, policy: Policy | None) -> JobLinks:
     return {
         "self": path,
         "cancel": f"{path}/cancel",
+        "pause": f"{path}/pause",
+        "resume": f"{path}/resume",
+        "retry": f"{path}/retry",
+        "extend": f"{path}/extend",
+        "clone": f"{path}/clone",
         "events": f"{path}/events",
         "metrics": f"{path}/metrics",
         "evaluations": f"{path}/evaluations",
@@ -124,7 +132,7 @@ def live_view(session: Session, job: Job) -> LiveView:
     return {
         "status": job.status,
         "status_reason": job.reason,
-        "cancel_requested": job.cancel_requested,
+        "phase": phase_of(job),
         "progress": progress_view(job),
         "latest_metrics": job.latest_metrics,
         "queue_position": queue_position(session, job),
@@ -150,6 +158,8 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         "message": attempt.message,
         "worker": attempt.worker,
         "host": attempt.host,
+        "device": attempt.device,
+        "fidelity": attempt.fidelity,
         "resumed_from": attempt.resumed_from,
         "start_step": attempt.start_step,
         "end_step": attempt.end_step,

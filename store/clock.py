@@ -31,6 +31,10 @@ def _postgresql(_element: now_ms, _compiler: SQLCompiler, **_: object) -> str:
     return "(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT))"
 
 
+def to_ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
 def to_rfc3339(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from store.clock import now_ms
 from store.tables import Event
 
-# Types in use: status, attempt, evaluation, checkpoint, policy, cancel_requested, warning.
+# Types in use: status, attempt, evaluation, checkpoint, policy, request, extended, warning.
 
 
 def append_event(

@@ -1,29 +1,34 @@
-"""Jobs as users see them: submit, find, list, ask to cancel."""
+"""Jobs as users see them: submit, find, list."""
 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
 from store.cursor import decode_number, encode_cursor
 from store.database import Database
-from store.errors import IdempotencyKeyReused, InvalidInput, NotFound, TransitionRefused
+from store.errors import IdempotencyKeyReused, InvalidInput, NotFound
 from store.events import append_event
 from store.ids import new_id, require_storable
 from store.spec import LABEL_KEY, JobSpec
-from store.states import TERMINAL, JobStatus, Reason
+from store.states import JobStatus
 from store.tables import Attempt, IdempotencyRecord, Job
 
 MAX_KEY_LENGTH = 255
 
 
 def submit_job(
-    database: Database, spec: JobSpec, *, idempotency_key: str | None = None, body: bytes = b""
+    database: Database,
+    spec: JobSpec,
+    *,
+    idempotency_key: str | None = None,
+    body: bytes = b"",
+    cloned_from: str | None = None,
 ) -> tuple[Job, bool]:
     """Job row, event and idempotency row in one transaction; no broker is spoken to.
 
@@ -37,7 +42,10 @@ def submit_job(
             return earlier, False
     try:
         with database.write() as session:
-            return _insert_job(session, spec, idempotency_key, digest), True
+            job = _insert_job(session, spec, cloned_from)
+            if idempotency_key is not None:
+                _remember(session, idempotency_key, digest, job)
+            return job, True
     except IntegrityError:
         # Two requests with one key at once: the other one won, its job is ours too.
         earlier = None if idempotency_key is None else _replay(database, idempotency_key, digest)
@@ -68,7 +76,7 @@ def _replay(database: Database, key: str, digest: str) -> Job | None:
         return session.get_one(Job, record.job_number)
 
 
-def _insert_job(session: Session, spec: JobSpec, idempotency_key: str | None, digest: str) -> Job:
+def _insert_job(session: Session, spec: JobSpec, cloned_from: str | None) -> Job:
     row = insert(Job).values(
         id=new_id("job"),
         name=spec.resolved_name(),
@@ -77,21 +85,21 @@ def _insert_job(session: Session, spec: JobSpec, idempotency_key: str | None, di
         spec=spec.to_json(),
         spec_sha256=spec.sha256(),
         total_steps=spec.budget.total_steps,
+        cloned_from=cloned_from,
         status=JobStatus.QUEUED,
         created_at=now_ms(),
     )
     job = session.scalars(row.returning(Job)).one()
     append_event(session, job.number, "status", {"status": JobStatus.QUEUED})
-    if idempotency_key is not None:
-        session.execute(
-            insert(IdempotencyRecord).values(
-                key=idempotency_key,
-                request_sha256=digest,
-                job_number=job.number,
-                created_at=now_ms(),
-            )
-        )
     return job
+
+
+def _remember(session: Session, key: str, digest: str, job: Job) -> None:
+    session.execute(
+        insert(IdempotencyRecord).values(
+            key=key, request_sha256=digest, job_number=job.number, created_at=now_ms()
+        )
+    )
 
 
 def get_job(session: Session, job_id: str) -> Job:
@@ -166,38 +174,6 @@ def queue_position(session: Session, job: Job) -> int | None:
         | ((Job.priority == job.priority) & (Job.number < job.number)),
     )
     return 1 + session.execute(ahead).scalar_one()
-
-
-def cancel_job(database: Database, job_id: str) -> Job:
-    """A queued job is cancelled at once, a running one when its supervisor next looks.
-
-    Raises `TransitionRefused` for a job that has ended or is already being cancelled.
-    """
-    require_storable("job", job_id)
-    with database.write() as session:
-        job = session.scalars(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
-        if job is None:
-            raise NotFound("job", job_id)
-        if JobStatus(job.status) in TERMINAL or job.cancel_requested:
-            state = job.status if JobStatus(job.status) in TERMINAL else "already being cancelled"
-            raise TransitionRefused(
-                f"Job {job_id} is {state}; only a queued or running job can be cancelled, once.",
-                param="job_id",
-                status=job.status,
-            )
-        job.cancel_requested = True
-        if job.status != JobStatus.RUNNING:  # nobody owns it
-            job.status, job.reason = JobStatus.CANCELLED, Reason.CANCELLED_BY_USER
-            session.execute(
-                update(Job).where(Job.number == job.number).values(finished_at=now_ms())
-            )
-        session.flush()
-        append_event(session, job.number, "cancel_requested", {}, attempt=job.epoch)
-        if job.status == JobStatus.CANCELLED:
-            data = {"status": job.status, "reason": job.reason}
-            append_event(session, job.number, "status", data, attempt=job.epoch)
-        session.refresh(job)
-        return job
 
 
 def list_attempts(session: Session, job_number: int) -> Sequence[Attempt]:

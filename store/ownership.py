@@ -1,4 +1,5 @@
-"""Who may write for a job: claim, renew, finish, release, reap. Each is one guarded transaction.
+"""Who may write for a job: claim, start, renew. Each is one guarded transaction, as are the ends of
+an attempt in `store.endings`.
 
 The epoch is the fencing token. A claim raises it; every later write names it and must find the row
 `running` under that very epoch, or it changes nothing and raises `Fenced`. Leases compare the
@@ -8,19 +9,17 @@ database's clock only. Protocol and measurements: docs/decisions/ownership.md.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, func, literal_column, select, update
+from sqlalchemy import ColumnElement, delete, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
-from store.clock import now_ms
+from store.clock import now_ms, to_ms
 from store.database import Database
 from store.errors import Fenced
 from store.events import append_event
-from store.last_checkpoint import with_last_checkpoint
 from store.settings import Settings
-from store.states import AttemptStatus, CheckpointKind, JobStatus, Reason
+from store.states import AttemptStatus, CheckpointKind, Desired, JobStatus
 from store.tables import Attempt, Checkpoint, Job
 
-MAX_BACKOFF_SECONDS = 300
 # Spelt out: a database cannot know that a parameter's value fits the index's WHERE.
 _QUEUED_IN_INDEX: ColumnElement[str] = literal_column("'queued'")
 
@@ -33,6 +32,18 @@ class Claim:
     job_id: str
     epoch: int
     spec: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user wants of a running attempt. `grace_seconds`: see `lifecycle.cancel_job`."""
+
+    desired: Desired = Desired.RUN
+    grace_seconds: float | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> "Wish":
+        return cls(desired=Desired(job.desired), grace_seconds=job.grace_seconds)
 
 
 def owned(claim: Claim) -> ColumnElement[bool]:
@@ -79,6 +90,7 @@ def claim_next(database: Database, settings: Settings, worker: str, host: str) -
                 status=AttemptStatus.RUNNING,
                 worker=worker,
                 host=host,
+                device=settings.device,
                 start_step=job.step,
                 started_at=session.execute(select(now_ms())).scalar_one(),
             )
@@ -106,7 +118,7 @@ def _take_first(
             reason=None,
             message=None,
             epoch=Job.epoch + 1,
-            lease_until=now_ms() + _ms(settings.lease_seconds),
+            lease_until=now_ms() + to_ms(settings.lease_seconds),
             worker=worker,
             attempts_since_progress=Job.attempts_since_progress + 1,
             started_at=func.coalesce(Job.started_at, now_ms()),
@@ -153,240 +165,8 @@ def _training_of(claim: Claim) -> ColumnElement[bool]:
     )
 
 
-def renew(database: Database, settings: Settings, claim: Claim) -> bool:
-    """Extends the lease. Returns whether the user has asked to cancel."""
+def renew(database: Database, settings: Settings, claim: Claim) -> Wish:
+    """Extends the lease."""
     with database.write() as session:
-        lease = now_ms() + _ms(settings.lease_seconds)
-        return update_owned(session, claim, lease_until=lease).cancel_requested
-
-
-def finish(
-    database: Database,
-    claim: Claim,
-    status: JobStatus,
-    reason: Reason,
-    *,
-    message: str | None = None,
-    exit_code: int | None = None,
-    weights_sha256: str | None = None,
-) -> None:
-    """Ends the job for good. Terminal states never change: the guard sees to it."""
-    with database.write() as session:
-        finish_in(
-            session,
-            claim,
-            status,
-            reason,
-            message=message,
-            exit_code=exit_code,
-            weights_sha256=weights_sha256,
-        )
-
-
-def finish_in(
-    session: Session,
-    claim: Claim,
-    status: JobStatus,
-    reason: Reason,
-    *,
-    message: str | None = None,
-    exit_code: int | None = None,
-    weights_sha256: str | None = None,
-) -> None:
-    message = _storable(message)
-    if status == JobStatus.FAILED and reason != Reason.CHECKPOINT_CORRUPT:
-        message = with_last_checkpoint(session, update_owned(session, claim), message)
-    job = update_owned(
-        session,
-        claim,
-        status=status,
-        reason=reason,
-        message=message,
-        weights_sha256=weights_sha256,
-        finished_at=now_ms(),
-    )
-    _close_attempt(session, job, AttemptStatus(status.value), reason, message, exit_code)
-    data = {"status": status, "reason": reason, "message": message}
-    append_event(session, job.number, "status", data, attempt=claim.epoch)
-
-
-def release(database: Database, claim: Claim) -> None:
-    """Hands the job back on shutdown: next in line again, and this attempt is not charged.
-
-    A job that is being cancelled ends here: nobody needs to claim it once more for that.
-    """
-    with database.write() as session:
-        job = update_owned(
-            session,
-            claim,
-            status=JobStatus.QUEUED,
-            reason=Reason.DRAINED,
-            lease_until=0,
-            dispatched_at=0,
-            not_before=0,
-            # A checkpoint of this attempt has set it to 0 already.
-            attempts_since_progress=case(
-                (Job.attempts_since_progress > 0, Job.attempts_since_progress - 1), else_=0
-            ),
-        )
-        _close_attempt(session, job, AttemptStatus.RELEASED, Reason.DRAINED, None, None)
-        data = {"status": JobStatus.QUEUED, "reason": Reason.DRAINED}
-        if job.cancel_requested:
-            data = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}
-            still_queued = (Job.number == job.number) & (Job.status == JobStatus.QUEUED)
-            session.execute(update(Job).where(still_queued).values(finished_at=now_ms(), **data))
-        append_event(session, job.number, "status", data, attempt=claim.epoch)
-
-
-def give_up_attempt(
-    database: Database,
-    settings: Settings,
-    claim: Claim,
-    reason: Reason,
-    *,
-    message: str | None,
-    exit_code: int | None,
-    log: str | None = None,
-) -> None:
-    """The attempt died, its supervisor lives: queue the job again, or end it in a crash loop."""
-    with database.write() as session:
-        job = update_owned(session, claim, worker=None)
-        _requeue_or_fail(session, settings, job, reason, message, exit_code, log)
-
-
-def reap_expired(database: Database, settings: Settings) -> int:
-    """Takes jobs from owners whose lease has run out. Returns how many."""
-    with database.write() as session:
-        expired = session.scalars(
-            select(Job)
-            .where(Job.status == JobStatus.RUNNING, Job.lease_until < now_ms())
-            .with_for_update(skip_locked=True)
-        ).all()
-        for job in expired:
-            message = f"The lease of {job.worker} ran out: the worker died or was cut off."
-            _requeue_or_fail(session, settings, job, Reason.WORKER_LOST, message, None)
-        return len(expired)
-
-
-def _requeue_or_fail(
-    session: Session,
-    settings: Settings,
-    job: Job,
-    reason: Reason,
-    message: str | None,
-    exit_code: int | None,
-    log: str | None = None,
-) -> None:
-    """The epoch is not raised here: leaving `running` already fences the old owner."""
-    message = with_last_checkpoint(session, job, _storable(message), _storable(log))
-    values: dict[str, Any]
-    if job.cancel_requested:
-        values = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}
-    elif job.attempts_since_progress >= settings.max_attempts_without_progress:
-        message = (
-            f"{job.attempts_since_progress} attempts ended without a newer checkpoint; "
-            f"the last one: {reason}. {message or ''}"
-        ).strip()
-        values = {"status": JobStatus.FAILED, "reason": Reason.CRASH_LOOP}
-    else:
-        values = {
-            "status": JobStatus.QUEUED,
-            "reason": reason,
-            "dispatched_at": 0,
-            "not_before": now_ms() + _ms(_backoff(settings, job.attempts_since_progress)),
-        }
-    ended = values["status"] != JobStatus.QUEUED
-    session.execute(
-        update(Job)
-        .where(Job.number == job.number)
-        .values(
-            message=message,
-            lease_until=0,
-            worker=None,
-            finished_at=now_ms() if ended else None,
-            **values,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    _close_attempt(session, job, AttemptStatus.LOST, reason, message, exit_code)
-    data = {
-        "status": values["status"],
-        "reason": values["reason"],
-        "message": message,
-        "exit_code": exit_code,
-    }
-    append_event(session, job.number, "status", data, attempt=job.epoch)
-
-
-def _backoff(settings: Settings, failures: int) -> float:
-    """`failures` is 0 for an attempt that died after it had made progress."""
-    doublings = min(max(0, failures - 1), 30)
-    return min(MAX_BACKOFF_SECONDS, settings.backoff_seconds * 2.0**doublings)
-
-
-def _storable(message: str | None) -> str | None:
-    """A message or a log may hold anything, and PostgreSQL takes no NUL in a text: without this
-    the verdict could never be written."""
-    return message and message.replace("\x00", "\N{REPLACEMENT CHARACTER}")
-
-
-def _close_attempt(
-    session: Session,
-    job: Job,
-    status: AttemptStatus,
-    reason: Reason,
-    message: str | None,
-    exit_code: int | None,
-) -> None:
-    session.execute(
-        update(Attempt)
-        .where(
-            Attempt.job_number == job.number,
-            Attempt.number == job.epoch,
-            Attempt.finished_at.is_(None),
-        )
-        .values(
-            status=status,
-            reason=reason,
-            message=message,
-            exit_code=exit_code,
-            end_step=job.step,
-            finished_at=now_ms(),
-        )
-    )
-
-
-def jobs_to_ring(database: Database, settings: Settings, limit: int = 100) -> list[Job]:
-    """Queued jobs that nobody was called for yet, or so long ago that the message may be lost."""
-    with database.read() as session:
-        stale = now_ms() - _ms(settings.ring_again_seconds)
-        query = (
-            select(Job)
-            .where(
-                Job.status == JobStatus.QUEUED,
-                Job.not_before <= now_ms(),
-                Job.dispatched_at < stale,
-            )
-            .order_by(Job.priority.desc(), Job.number)
-            .limit(limit)
-        )
-        return list(session.scalars(query))
-
-
-def count_queued(database: Database) -> int:
-    with database.read() as session:
-        query = select(func.count()).where(Job.status == JobStatus.QUEUED)
-        return session.execute(query).scalar_one()
-
-
-def mark_rung(database: Database, job: Job) -> None:
-    with database.write() as session:
-        session.execute(
-            update(Job)
-            .where(Job.number == job.number, Job.status == JobStatus.QUEUED)
-            .values(dispatched_at=now_ms())
-        )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+        lease = now_ms() + to_ms(settings.lease_seconds)
+        return Wish.of(update_owned(session, claim, lease_until=lease))

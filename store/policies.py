@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session, defer, undefer
 from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
 from store.database import Database
+from store.endings import finish_in
 from store.errors import InvalidInput, NotFound
 from store.events import append_event
 from store.ids import new_id, require_storable
-from store.ownership import Claim, finish_in, update_owned
+from store.ownership import Claim, update_owned
 from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Checkpoint, Job, Policy
 

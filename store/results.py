@@ -15,9 +15,9 @@ from store.clock import now_ms
 from store.database import Database
 from store.events import append_event
 from store.ids import new_id
-from store.ownership import Claim, update_owned
+from store.ownership import Claim, Wish, update_owned
 from store.series import attempt_ceilings
-from store.states import CheckpointKind
+from store.states import CheckpointKind, Fidelity
 from store.tables import Attempt, Checkpoint, Evaluation, MetricKey, MetricPoint, Policy
 
 POLICY_FORMAT_VERSION = 1
@@ -54,8 +54,8 @@ def record_progress(
     step: int,
     steps_per_second: float | None,
     rows: Sequence[MetricRow],
-) -> bool:
-    """Returns whether the user has asked to cancel. Repeating it after a lost answer is safe."""
+) -> Wish:
+    """Repeating it after a lost answer is safe."""
     with database.write() as session:
         values: dict[str, Any] = {"step": step, "progress_at": now_ms()}
         if steps_per_second is not None:
@@ -68,7 +68,7 @@ def record_progress(
                 latest |= {k: v for k, v in row.values.items() if math.isfinite(v)}
             job.latest_metrics = latest
         _insert_points(session, claim, rows)
-        return job.cancel_requested
+        return Wish.of(job)
 
 
 def _insert_points(session: Session, claim: Claim, rows: Sequence[MetricRow]) -> None:
@@ -121,6 +121,13 @@ def record_warning(database: Database, claim: Claim, message: str) -> None:
         append_event(
             session, claim.job_number, "warning", {"message": message}, attempt=claim.epoch
         )
+
+
+def record_fidelity(database: Database, claim: Claim, fidelity: Fidelity) -> None:
+    """What the attempt really began with, as the trainer found it."""
+    with database.write() as session:
+        update_owned(session, claim)
+        session.get_one(Attempt, (claim.job_number, claim.epoch)).fidelity = fidelity
 
 
 def record_evaluation(

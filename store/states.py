@@ -6,7 +6,7 @@ from enum import StrEnum
 class JobStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
-    PAUSED = "paused"  # in the schema from the first migration; nothing enters it yet
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -15,18 +15,31 @@ class JobStatus(StrEnum):
 TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
+class Desired(StrEnum):
+    """What the user wants of a job that an attempt owns; the status says what is."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
 class AttemptStatus(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    LOST = "lost"  # died or was cut off; the job went back to the queue or failed
+    LOST = "lost"  # died or was cut off; the job went back to the queue, was paused or failed
     RELEASED = "released"  # handed back on shutdown, not charged
+    PAUSED = "paused"  # stopped on request, not charged
 
 
 class Reason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     CANCELLED_BY_USER = "cancelled_by_user"
+    PAUSED_BY_USER = "paused_by_user"
+    RESUMED_BY_USER = "resumed_by_user"
+    RETRIED_BY_USER = "retried_by_user"
+    EXTENDED_BY_USER = "extended_by_user"
     WORKER_LOST = "worker_lost"
     TRAINER_DIED = "trainer_died"
     CRASH_LOOP = "crash_loop"
@@ -38,6 +51,14 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
     DRAINED = "drained"
     NO_PROGRESS = "no_progress"
+
+
+class Fidelity(StrEnum):
+    """What an attempt began with."""
+
+    NONE = "none"  # nothing: from the first step
+    EXACT = "exact"  # everything, the environment's place included
+    STATE = "state"  # all that was learnt; the episode under way was cut off, or noise drawn anew
 
 
 class CheckpointKind(StrEnum):

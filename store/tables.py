@@ -57,6 +57,7 @@ class Job(Table):
             "status IN ('queued','running','paused','succeeded','failed','cancelled')",
             name="status",
         ),
+        CheckConstraint("desired IN ('run','pause','cancel')", name="desired"),
         Index(
             "ix_jobs_claim",
             text("priority DESC"),
@@ -78,11 +79,14 @@ class Job(Table):
     spec_sha256: Mapped[str]
     total_steps: Mapped[int]
     priority: Mapped[int] = mapped_column(Integer, default=0)
+    cloned_from: Mapped[str | None]  # id of a job, which may be gone by now
 
     status: Mapped[str]
     reason: Mapped[str | None]
     message: Mapped[str | None]
-    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    # What the user wants while it runs; `status` is what is.
+    desired: Mapped[str] = mapped_column(default="run", server_default=text("'run'"))
+    grace_seconds: Mapped[float | None]  # of a cancellation
 
     # Ownership. The epoch is the fencing token: it only grows.
     epoch: Mapped[int] = mapped_column(default=0)
@@ -118,6 +122,8 @@ class Attempt(Table):
     message: Mapped[str | None]
     worker: Mapped[str]
     host: Mapped[str]
+    device: Mapped[str | None]  # null in rows of releases that did not store it, as the next one
+    fidelity: Mapped[str | None]  # null until the trainer has started
     resumed_from: Mapped[str | None]
     start_step: Mapped[int]
     end_step: Mapped[int | None]

@@ -2,21 +2,24 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from store.artifacts import ArtifactFolder, StoredFolder
 from store.database import Database
-from store.ownership import Claim
+from store.ownership import Claim, Wish
 from store.results import (
     EvaluationResult,
     MetricRow,
     PolicyBundle,
     record_evaluation,
+    record_fidelity,
     record_progress,
     record_training_checkpoint,
     record_warning,
 )
 from store.spec import JobSpec
+from store.states import Fidelity
 from worker.channel import Kind, Message
 from worker.outbox import Outbox
 
@@ -50,14 +53,16 @@ class HandIn:
         outbox: Outbox,
         artifacts: ArtifactFolder,
         spec: JobSpec,
+        hear: Callable[[Wish], None],
     ) -> None:
-        self.cancel_requested = False
+        """`hear` is told what the user wants, whenever a write has found out."""
         self.step = 0  # the last one heard of
         self._database = database
         self._claim = claim
         self.outbox = outbox
         self._artifacts = artifacts
         self._spec = spec
+        self._hear = hear
         self._keep = spec.checkpointing.keep
         self._told_of_clamping = False
         self._rows: list[MetricRow] = []
@@ -68,8 +73,8 @@ class HandIn:
         body = message.body
         self.step = body.get("step", self.step)
         match message.kind:
-            case Kind.STARTED if not body["exact"]:
-                self._warn(NOT_EXACT)
+            case Kind.STARTED:
+                self._started(body)
             case Kind.PROGRESS:
                 self._rows.append(MetricRow(step=body["step"], values=body["metrics"]))
                 self._tell_of_clamping(body["step"], body["metrics"].get(CLAMPED, 0.0))
@@ -93,11 +98,20 @@ class HandIn:
         self._progress_due = time.monotonic() + PROGRESS_SECONDS
 
         def write() -> None:
-            self.cancel_requested |= record_progress(
+            wish = record_progress(
                 self._database, self._claim, step=rows[-1].step, steps_per_second=pace, rows=rows
             )
+            self._hear(wish)
 
         self.outbox.add(write)
+
+    def _started(self, body: dict[str, Any]) -> None:
+        fidelity = Fidelity.EXACT if body["exact"] else Fidelity.STATE
+        if not body["resumed"]:
+            fidelity = Fidelity.NONE
+        self.outbox.add(lambda: record_fidelity(self._database, self._claim, fidelity))
+        if fidelity is Fidelity.STATE:
+            self._warn(NOT_EXACT)
 
     def _tell_of_clamping(self, step: int, count: float) -> None:
         """Once an attempt: the metric goes on counting."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from store.database import Database
 from store.errors import Fenced
-from store.ownership import Claim, renew
+from store.ownership import Claim, Wish, renew
 from store.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Lease:
     """Ask `held` before anything that another owner must not see twice."""
 
     def __init__(self, settings: Settings, claim: Claim) -> None:
-        self.cancel_requested = threading.Event()
+        self.wish = Wish()
         self._fenced = threading.Event()
         self._settings = settings
         self._claim = claim
@@ -38,6 +38,10 @@ class Lease:
         quarters of the lease, counted on the monotonic clock from the start of the last one."""
         silent = time.monotonic() - self._renewed_at
         return not self._fenced.is_set() and silent < self._settings.self_fence_seconds
+
+    def hear(self, wish: Wish) -> None:
+        """From whoever else writes for this claim: the last one heard counts."""
+        self.wish = wish
 
     def __enter__(self) -> "Lease":
         self._thread.start()
@@ -63,8 +67,7 @@ class Lease:
         """Returns the seconds until the next try."""
         started = time.monotonic()
         try:
-            if renew(database, self._settings, self._claim):
-                self.cancel_requested.set()
+            self.hear(renew(database, self._settings, self._claim))
         except Fenced as error:
             logger.warning("lease lost: %s", error)
             self._fenced.set()

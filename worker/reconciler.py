@@ -12,9 +12,10 @@ from types import FrameType
 
 from sqlalchemy.exc import DBAPIError
 
+from store.bells import count_queued, jobs_to_ring, mark_rung
 from store.database import Database
 from store.doorbell import CeleryDoorbell, Doorbell, DoorbellSilent
-from store.ownership import count_queued, jobs_to_ring, mark_rung, reap_expired
+from store.endings import reap_expired
 from store.schema import require_current_schema
 from store.settings import Settings
 

@@ -14,22 +14,15 @@ from pydantic import ValidationError
 
 from store.artifacts import ArtifactFolder, CheckpointCorrupt
 from store.database import Database
+from store.endings import finish, give_up_attempt, hand_back
 from store.errors import Fenced
-from store.ownership import (
-    Claim,
-    claim_next,
-    finish,
-    give_up_attempt,
-    release,
-    resumable_checkpoints,
-    start_from,
-)
+from store.ownership import Claim, Wish, claim_next, resumable_checkpoints, start_from
 from store.policies import succeed
 from store.processes import describe_exit
 from store.results import record_warning, training_folders
 from store.settings import Settings
 from store.spec import JobSpec, what_is_refused
-from store.states import JobStatus, Reason
+from store.states import Desired, JobStatus, Reason
 from store.tables import Checkpoint
 from worker.channel import Kind, Message, Order
 from worker.handin import HandIn
@@ -116,7 +109,7 @@ class Supervisor:
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
         try:
-            hand_in = HandIn(self._database, claim, Outbox(), self._artifacts, spec)
+            hand_in = HandIn(self._database, claim, Outbox(), self._artifacts, spec, lease.hear)
             Attempt(
                 self._database, self._settings, claim, lease, trainer, hand_in, self._draining
             ).run()
@@ -210,12 +203,12 @@ class Attempt:
             raise Fenced(f"job {self._claim.job_id}: the lease of this attempt is lost")
 
     def _stop_if_asked(self) -> None:
-        asked = self._lease.cancel_requested.is_set() or self._hand_in.cancel_requested
+        wish = self._lease.wish
         if self._stop_asked_at is None:
-            if asked or self._draining():
+            if wish.desired is not Desired.RUN or self._draining():
                 self._trainer.ask_to_stop()
                 self._stop_asked_at = time.monotonic()
-        elif time.monotonic() - self._stop_asked_at > STOP_GRACE_SECONDS:
+        elif time.monotonic() - self._stop_asked_at > _grace(wish):
             self._trainer.kill()
 
     def _hangs(self) -> bool:
@@ -238,14 +231,13 @@ class Attempt:
 
     def _judge(self) -> None:
         word = self._last_word
-        if word is not None and word.kind is Kind.FINISHED:
+        kind = None if word is None else word.kind
+        if word is not None and kind is Kind.FINISHED:
             succeed(self._database, self._claim, weights_sha256=word.body["weights_sha256"])
-        elif self._lease.cancel_requested.is_set() or self._hand_in.cancel_requested:
-            status, reason = JobStatus.CANCELLED, Reason.CANCELLED_BY_USER
-            finish(self._database, self._claim, status, reason)
-        elif self._stop_asked_at is not None and self._draining():
+        elif self._stop_asked_at is not None and self._stopped_as_asked(kind):
             # With a checkpoint of this very step, or with an older one if it did not come in time.
-            release(self._database, self._claim)
+            reason = Reason.DRAINED if self._draining() else Reason.RESUMED_BY_USER
+            hand_back(self._database, self._claim, reason)
         elif self._silence is not None:
             self._give_up(Reason.NO_PROGRESS, self._silence)
         elif word is not None:
@@ -254,6 +246,14 @@ class Attempt:
             exit_code = self._trainer.exit_code
             assert exit_code is not None
             self._give_up(Reason.TRAINER_DIED, f"The trainer was {describe_exit(exit_code)}.")
+
+    def _stopped_as_asked(self, kind: Kind | None) -> bool:
+        """One that fails on the way to a pause has failed; whoever cancels, or shuts the worker
+        down, is not kept waiting for that."""
+        return kind is not Kind.FAILED or self._draining() or self._cancelled()
+
+    def _cancelled(self) -> bool:
+        return self._lease.wish.desired is Desired.CANCEL
 
     def _judge_failure(self, reason: Reason, message: str) -> None:
         if reason in NOT_RETRIED:
@@ -279,3 +279,7 @@ class Attempt:
             exit_code=self._trainer.exit_code,
             log=self._trainer.log_tail(),
         )
+
+
+def _grace(wish: Wish) -> float:
+    return STOP_GRACE_SECONDS if wish.grace_seconds is None else wish.grace_seconds

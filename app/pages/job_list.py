@@ -21,6 +21,7 @@ PAGE_SIZE = 20
 SHOWN_STATUSES = (
     JobStatus.RUNNING,
     JobStatus.QUEUED,
+    JobStatus.PAUSED,
     JobStatus.SUCCEEDED,
     JobStatus.FAILED,
     JobStatus.CANCELLED,

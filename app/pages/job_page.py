@@ -101,7 +101,7 @@ def read_results(session: Session, job: Job, base_url: str) -> dict[str, Any]:
 
 
 def read_setup(job: Job, base_url: str) -> dict[str, Any]:
-    """What was asked for: it never changes."""
+    """What was asked for: only an extension changes it."""
     return {
         "parameters": parameters_of(job.spec),
         "input": network_input(job.spec["environment"]),

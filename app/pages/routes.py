@@ -16,7 +16,8 @@ from app.pages.promotion import checkpoint_of, promote
 from app.pages.questions import ask_cancel, ask_promote
 from app.pages.rendering import page
 from app.pages.theme import remember_theme
-from store.jobs import cancel_job, get_job
+from store.jobs import get_job
+from store.lifecycle import cancel_job, pause_job, resume_job, retry_job
 
 router = APIRouter(include_in_schema=False)
 
@@ -70,6 +71,21 @@ def ask_to_cancel(request: Request, job: JobDep) -> Response:
 @router.post("/ui/jobs/{job_id}/cancel")
 def cancel(database: DatabaseDep, job_id: str) -> Response:
     return _see(cancel_job(database, job_id).id)
+
+
+@router.post("/ui/jobs/{job_id}/pause")
+def pause(database: DatabaseDep, job_id: str) -> Response:
+    return _see(pause_job(database, job_id).id)
+
+
+@router.post("/ui/jobs/{job_id}/resume")
+def resume(database: DatabaseDep, job_id: str) -> Response:
+    return _see(resume_job(database, job_id).id)
+
+
+@router.post("/ui/jobs/{job_id}/retry")
+def retry(database: DatabaseDep, job_id: str) -> Response:
+    return _see(retry_job(database, job_id).id)
 
 
 @router.get("/ui/jobs/{job_id}/promote")

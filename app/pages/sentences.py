@@ -10,6 +10,10 @@ from store.tables import Evaluation, Event
 REASONS: Mapping[str, str] = {
     "budget_exhausted": "the step budget is used up",
     "cancelled_by_user": "cancelled on request",
+    "paused_by_user": "paused on request",
+    "resumed_by_user": "resumed on request",
+    "retried_by_user": "retried on request",
+    "extended_by_user": "its budget was extended",
     "worker_lost": "the worker was lost",
     "trainer_died": "the trainer process died",
     "crash_loop": "it kept crashing without getting further",
@@ -21,6 +25,14 @@ REASONS: Mapping[str, str] = {
     "internal_error": "an internal error",
     "drained": "its worker shut down",
     "no_progress": "the trainer stopped reporting progress",
+}
+
+
+# What was asked of a running job.
+REQUESTS: Mapping[str, str] = {
+    "cancel": "Cancellation requested.",
+    "pause": "Pause requested.",
+    "resume": "Pause withdrawn.",
 }
 
 
@@ -41,6 +53,8 @@ def _status(data: Mapping[str, Any]) -> str:
         return f"Attempt {data.get('attempt')} taken by worker {data.get('worker')}."
     if status == "cancelled":
         return "Cancelled."
+    if status == "paused":
+        return "Paused."
     message = f" {data['message']}" if data.get("message") else ""
     return f"{status.capitalize()}: {reason_text(reason)}.{message}"
 
@@ -71,8 +85,12 @@ def _warning(data: Mapping[str, Any]) -> str:
     return f"Warning: {data.get('message', '')}"
 
 
-def _cancel_requested(_: Mapping[str, Any]) -> str:
-    return "Cancellation requested."
+def _extended(data: Mapping[str, Any]) -> str:
+    return f"Budget extended to {count(int(data['total_steps']))} steps."
+
+
+def _request(data: Mapping[str, Any]) -> str:
+    return REQUESTS[data["action"]]
 
 
 _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -81,7 +99,8 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "evaluation": _evaluation,
     "checkpoint": _checkpoint,
     "policy": _policy,
-    "cancel_requested": _cancel_requested,
+    "extended": _extended,
+    "request": _request,
     "warning": _warning,
 }
 

@@ -1,18 +1,21 @@
-"""Submit, find, list, cancel."""
+"""Submit, find, list, clone."""
 
 from typing import Annotated, Any, Self
 
+import orjson
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.answers import Json, page
-from app.body import JsonBody, parse
+from app.body import JsonBody, parse, parse_object
 from app.deps import DatabaseDep, JobDep, ReadSession, SettingsDep
 from app.schemas import DryRunView, JobView, Page
 from app.views import estimate_view, job_view, job_views
+from store.cloning import cloned_spec
 from store.database import Database
 from store.estimate import refuse_if_too_large
-from store.jobs import JobFilter, cancel_job, list_jobs, submit_job
+from store.jobs import JobFilter, list_jobs, submit_job
+from store.jobs import get_job as get_stored_job
 from store.spec import JobSpec, refused
 from store.states import JobStatus
 from store.tables import Job
@@ -67,11 +70,44 @@ def create_job(
     needed = refuse_if_too_large(spec, settings.job_memory_bytes)
     if dry_run:
         return Json({"spec": spec.to_json(), "estimate": estimate_view(needed)})
-    job, is_new = submit_job(database, spec, idempotency_key=idempotency_key, body=body)
+    return _created(
+        database, submit_job(database, spec, idempotency_key=idempotency_key, body=body)
+    )
+
+
+@router.post("/jobs/{job_id}/clone", status_code=201, response_model=JobView)
+def clone(
+    job_id: str,
+    body: JsonBody,
+    database: DatabaseDep,
+    settings: SettingsDep,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Json:
+    """A new job like this one. The body is laid over its spec; a field that is null goes back to
+    its default."""
+    overrides = parse_object(body)
+    with database.read() as session:
+        original = get_stored_job(session, job_id)
+    spec = parse(JobSpec, orjson.dumps(cloned_spec(original.spec, overrides)))
+    refuse_if_too_large(spec, settings.job_memory_bytes)
+    return _created(
+        database,
+        submit_job(
+            database,
+            spec,
+            idempotency_key=idempotency_key,
+            body=job_id.encode() + body,
+            cloned_from=original.id,
+        ),
+    )
+
+
+def _created(database: Database, submitted: tuple[Job, bool]) -> Json:
+    job, is_new = submitted
     headers = {"Location": f"/jobs/{job.id}"}
     if not is_new:
         headers["Idempotent-Replayed"] = "true"
-    return Json(_shown(database, job), 201, headers)
+    return Json(shown(database, job), 201, headers)
 
 
 @router.get("/jobs", response_model=Page[JobView])
@@ -85,17 +121,6 @@ def get_job(job: JobDep, session: ReadSession) -> Json:
     return Json(job_view(session, job))
 
 
-@router.post(
-    "/jobs/{job_id}/cancel",
-    status_code=202,
-    response_model=JobView,
-    responses={200: {"model": JobView, "description": "It was queued and is cancelled."}},
-)
-def cancel(job_id: str, database: DatabaseDep) -> Json:
-    job = cancel_job(database, job_id)
-    return Json(_shown(database, job), 200 if job.status == JobStatus.CANCELLED else 202)
-
-
-def _shown(database: Database, job: Job) -> JobView:
+def shown(database: Database, job: Job) -> JobView:
     with database.read() as session:
         return job_view(session, job)

@@ -3,7 +3,8 @@
 "use strict";
 
 (() => {
-  const NAMED = ["status", "attempt", "evaluation", "checkpoint", "policy", "cancel_requested", "warning"];
+  const NAMED = ["status", "attempt", "evaluation", "checkpoint", "policy", "request", "extended",
+    "warning"];
   const SUMMARY_MS = 10_000; // a screen reader is told of the curve no more often
   const RETRY_MS = 3000;
   const byId = (id) => document.getElementById(id);

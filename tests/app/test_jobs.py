@@ -143,28 +143,6 @@ def test_a_job_shows_the_newest_policy_of_its_own(
     assert (shown[second]["name"], shown[second]["version"]) == ("pendulum-v1-mrq", 2)
 
 
-def test_a_queued_job_is_cancelled_at_once_and_only_once(
-    client: TestClient, database: Database
-) -> None:
-    job_id = submit(database)
-    answer = client.post(f"/jobs/{job_id}/cancel")
-    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-    again = client.post(f"/jobs/{job_id}/cancel")
-    assert (again.status_code, again.json()["code"]) == (409, "transition_refused")
-    assert again.json()["status"] == 409
-
-
-def test_a_running_job_is_asked_to_stop_and_only_once(
-    client: TestClient, database: Database, settings: Settings
-) -> None:
-    job_id = submit(database)
-    claim(database, settings)
-    answer = client.post(f"/jobs/{job_id}/cancel")
-    assert (answer.status_code, answer.json()["status"]) == (202, "running")
-    assert answer.json()["cancel_requested"] is True
-    assert client.post(f"/jobs/{job_id}/cancel").status_code == 409
-
-
 def test_a_job_that_is_not_there(client: TestClient) -> None:
     for path in ("", "/events", "/metrics", "/evaluations", "/checkpoints", "/attempts"):
         for job_id in ("job_none", "%00", "..%2f..%2fetc", "a" * 129):

@@ -52,6 +52,11 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "get /jobs",
         "get /jobs/{job_id}",
         "post /jobs/{job_id}/cancel",
+        "post /jobs/{job_id}/pause",
+        "post /jobs/{job_id}/resume",
+        "post /jobs/{job_id}/retry",
+        "post /jobs/{job_id}/extend",
+        "post /jobs/{job_id}/clone",
         "get /jobs/{job_id}/metrics",
         "get /jobs/{job_id}/evaluations",
         "get /jobs/{job_id}/checkpoints",
@@ -75,6 +80,9 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         assert path.count("{") == len(named)
         has_body = (method, path) in {
             ("post", "/jobs"),
+            ("post", "/jobs/{job_id}/cancel"),
+            ("post", "/jobs/{job_id}/extend"),
+            ("post", "/jobs/{job_id}/clone"),
             ("post", "/policies"),
             ("post", "/policies/{reference}/act"),
         }

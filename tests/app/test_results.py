@@ -5,10 +5,11 @@ import math
 from starlette.testclient import TestClient
 
 from store.database import Database
-from store.ownership import release, start_from
+from store.ownership import start_from
 from store.settings import Settings
 from tests.app.bundles import pixel_bundle
 from tests.app.driving import claim, evaluate, progress, submit, trained_job, whole_manifests
+from tests.store.acting import release
 
 
 def test_metrics_are_series_of_step_and_value(

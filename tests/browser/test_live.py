@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from store.database import Database
-from store.jobs import cancel_job
+from store.lifecycle import cancel_job
 from store.settings import Settings
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.browser.conftest import Server, Visit

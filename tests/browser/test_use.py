@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from store.database import Database
 from store.jobs import get_job
+from store.lifecycle import phase_of
 from store.settings import Settings
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.browser.conftest import Visit
@@ -41,7 +42,7 @@ def test_cancelling_by_keyboard(
     dialog.get_by_role("button", name="Keep it running").click()
     expect(dialog).to_be_hidden()
     with database.read() as session:
-        assert not get_job(session, job.id).cancel_requested
+        assert phase_of(get_job(session, job.id)) == "running"
 
     cancel.click()
     dialog.get_by_role("button", name="Cancel job").click()

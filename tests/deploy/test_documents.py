@@ -16,9 +16,10 @@ from app.serving.observation import _CODES as _OBSERVATION_CODES
 from mrq_core.config import BOUNDS, PRESETS, Hyperparameters
 from store.doorbell import celery_settings
 from store.events import append_event
+from store.lifecycle import TRANSITIONS, Action, Phase
 from store.settings import Settings
 from store.spec import JobSpec, Part
-from store.states import AttemptStatus, JobStatus, Reason
+from store.states import AttemptStatus, Fidelity, JobStatus, Reason
 from tests.deploy.files import DOCS, ROOT, compose, first_names, names_in, pages, rows, text
 
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
@@ -161,6 +162,21 @@ def test_the_states_and_reasons_are_these() -> None:
     assert _first_of("docs/reference/jobs.md", "status") == [*JobStatus]
     assert set(_first_of("docs/reference/jobs.md", "attempt")) == {*AttemptStatus}
     assert set(_first_of("docs/reference/jobs.md", "reason")) == {*Reason}
+
+
+def test_what_a_user_may_do_is_this() -> None:
+    part = text("docs/reference/jobs.md").split("## What a user may do")[1].split("## Attempts")[0]
+    header, _, *table = (line.strip("|").split("|") for line in part.splitlines() if "|" in line)
+    actions = [cell.strip(" `") for cell in header[1:]]
+    shown = {
+        (action, phase.strip(" `")): to.strip(" `")
+        for phase, *cells in table
+        for action, to in zip(actions, cells, strict=True)
+    }
+    assert shown == {
+        (action, phase): TRANSITIONS[action].get(phase, "-") for action in Action for phase in Phase
+    }
+    assert first_names(rows("docs/reference/jobs.md", "Attempts"))[-len(Fidelity) :] == [*Fidelity]
 
 
 def _first_of(page: str, header: str) -> list[str]:

@@ -7,9 +7,10 @@ from sqlalchemy import select, update
 from store.artifacts import StoredFolder
 from store.clock import now_ms
 from store.database import Database
+from store.endings import hand_back
 from store.events import read_events
 from store.jobs import get_job, list_attempts, submit_job
-from store.ownership import Claim, claim_next, start_from
+from store.ownership import Claim, Wish, claim_next, start_from
 from store.results import (
     EvaluationResult,
     MetricRow,
@@ -20,6 +21,7 @@ from store.results import (
 )
 from store.settings import Settings
 from store.spec import JobSpec
+from store.states import Reason
 from store.tables import Attempt, Checkpoint, Job
 
 BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
@@ -59,6 +61,11 @@ def running(database: Database, settings: Settings, **changes: Any) -> Claim:
     return claimed
 
 
+def release(database: Database, claimed: Claim) -> None:
+    """As on shutdown."""
+    hand_back(database, claimed, Reason.DRAINED)
+
+
 def let_lease_expire(database: Database, claimed: Claim) -> None:
     change(database, claimed, lease_until=1)
 
@@ -88,7 +95,7 @@ def save(database: Database, claimed: Claim, step: int, keep: int = 2) -> list[s
     return record_training_checkpoint(database, claimed, step, stored(claimed, step), keep=keep)
 
 
-def progress(database: Database, claimed: Claim, step: int, **metrics: float) -> bool:
+def progress(database: Database, claimed: Claim, step: int, **metrics: float) -> Wish:
     return record_progress(
         database,
         claimed,

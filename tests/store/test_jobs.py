@@ -1,16 +1,14 @@
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from store.database import Database
-from store.errors import IdempotencyKeyReused, InvalidInput, NotFound, TransitionRefused
+from store.endings import reap_expired
+from store.errors import IdempotencyKeyReused, InvalidInput, NotFound
 from store.jobs import (
     JobFilter,
-    cancel_job,
     count_jobs_by_status,
     get_job,
     list_attempts,
@@ -18,7 +16,7 @@ from store.jobs import (
     queue_position,
     submit_job,
 )
-from store.ownership import claim_next, reap_expired
+from store.lifecycle import cancel_job
 from store.settings import Settings
 from store.tables import Event, IdempotencyRecord, Job
 from tests.store.acting import (
@@ -235,88 +233,6 @@ def test_the_place_in_the_queue(database: Database, settings: Settings) -> None:
             for job in (taken, urgent, first, second)
         ]
     assert places == [None, 1, 2, 3]
-
-
-# ---- cancelling
-
-
-def test_a_waiting_job_is_cancelled_at_once(database: Database, settings: Settings) -> None:
-    job = submit(database)
-    answered = cancel_job(database, job.id)
-    stored = reload(database, job)
-    for each in (answered, stored):
-        assert (each.status, each.reason) == ("cancelled", "cancelled_by_user")
-        assert each.finished_at is not None
-    assert [kind for _, kind, _ in events(database, job)] == [
-        "status",
-        "cancel_requested",
-        "status",
-    ]
-    assert claim_next(database, settings, "w1", "host1") is None
-
-
-def test_nobody_owns_a_paused_job_so_it_is_cancelled_at_once(database: Database) -> None:
-    job = submit(database)
-    change(database, job, status="paused")
-    assert cancel_job(database, job.id).status == "cancelled"
-
-
-def test_a_running_job_is_asked_to_end(database: Database, settings: Settings) -> None:
-    claimed = running(database, settings)
-    answered = cancel_job(database, claimed.job_id)
-    assert (answered.status, answered.cancel_requested) == ("running", True)
-    assert events(database, claimed)[-1][1] == "cancel_requested"
-
-
-def test_a_second_cancel_is_refused(database: Database, settings: Settings) -> None:
-    claimed = running(database, settings)
-    cancel_job(database, claimed.job_id)
-    before = events(database, claimed)
-    with pytest.raises(TransitionRefused, match="is already being cancelled"):
-        cancel_job(database, claimed.job_id)
-    assert events(database, claimed) == before
-
-
-def test_a_cancel_outlives_the_owner(database: Database, settings: Settings) -> None:
-    claimed = running(database, settings)
-    cancel_job(database, claimed.job_id)
-    let_lease_expire(database, claimed)
-    reap_expired(database, settings)
-    with pytest.raises(TransitionRefused, match="is cancelled"):
-        cancel_job(database, claimed.job_id)
-
-
-def test_of_many_cancels_at_once_one_counts(database: Database) -> None:
-    job = submit(database)
-
-    def ask(_: int) -> bool:
-        try:
-            cancel_job(database, job.id)
-        except TransitionRefused:
-            return False
-        return True
-
-    with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(ask, range(8))) == 1
-    assert [seq for seq, _, _ in events(database, job)] == [1, 2, 3]
-
-
-def test_a_cancel_and_a_claim_at_once_agree(database: Database, settings: Settings) -> None:
-    """Either it never ran, or its owner is told: never a cancelled job with an owner."""
-    for _ in range(6):
-        job = submit(database)
-        actions: list[Callable[[], Any]] = [
-            partial(cancel_job, database, job.id),
-            lambda: claim_next(database, settings, "w1", "host1"),
-        ]
-        with ThreadPoolExecutor(2) as pool:
-            _, claimed = pool.map(lambda act: act(), actions)
-        found = reload(database, job)
-        if claimed is None:
-            assert (found.status, found.epoch) == ("cancelled", 0)
-        else:
-            assert (found.status, found.cancel_requested) == ("running", True)
-            change(database, job, status="failed")
 
 
 def test_attempts_are_listed_in_order(database: Database, settings: Settings) -> None:

@@ -7,11 +7,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import undefer
 
 from store.database import Database
-from store.jobs import cancel_job
-from store.ownership import Claim, release, start_from
+from store.lifecycle import cancel_job
+from store.ownership import Claim, Wish, start_from
 from store.policies import promote_checkpoint
 from store.results import MetricRow, record_progress, training_folders
 from store.settings import Settings
+from store.states import Desired
 from store.tables import Checkpoint, Evaluation, MetricKey, MetricPoint
 from tests.store.acting import (
     BUNDLE,
@@ -20,6 +21,7 @@ from tests.store.acting import (
     evaluate,
     events,
     progress,
+    release,
     reload,
     running,
     save,
@@ -45,9 +47,9 @@ def test_progress_is_the_jobs_and_its_points(database: Database, settings: Setti
         MetricRow(step=10, values={"loss": 2.0, "return": -7.0}),
         MetricRow(step=20, values={"loss": 1.0, "q": math.nan}),
     ]
-    asked = record_progress(database, claimed, step=20, steps_per_second=50.5, rows=rows)
+    wish = record_progress(database, claimed, step=20, steps_per_second=50.5, rows=rows)
     job = reload(database, claimed)
-    assert asked is False
+    assert wish == Wish()
     assert (job.step, job.steps_per_second) == (20, 50.5)
     assert job.progress_at is not None
     assert job.latest_metrics == {"step": 20, "loss": 1.0, "return": -7.0}
@@ -99,7 +101,7 @@ def test_the_same_progress_twice_is_once(database: Database, settings: Settings)
 def test_progress_tells_of_a_cancel(database: Database, settings: Settings) -> None:
     claimed = running(database, settings)
     cancel_job(database, claimed.job_id)
-    assert progress(database, claimed, 10) is True
+    assert progress(database, claimed, 10) == Wish(desired=Desired.CANCEL)
 
 
 def test_a_start_elsewhere_forgets_the_pace(database: Database, settings: Settings) -> None:

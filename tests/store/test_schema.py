@@ -23,6 +23,7 @@ from store.ownership import Claim
 from store.tables import Checkpoint, Table
 from tests.store.acting import change, submit
 
+HEAD = "0002"
 ROOT = Path(migrations.__file__).parent.parent
 
 
@@ -107,11 +108,63 @@ def test_up_and_down_and_up_again(empty: Database) -> None:
     schema.require_current_schema(empty)
 
 
+JOBS_OF_THE_FIRST_RELEASE = """
+INSERT INTO jobs (number, id, name, labels, environment_id, spec, spec_sha256, total_steps,
+    priority, status, cancel_requested, epoch, lease_until, not_before, dispatched_at,
+    attempts_since_progress, step, latest_metrics, created_at)
+VALUES (:number, :id, 'a', '{}', 'Pendulum-v1', '{}', '0', 1000, 0,
+    :status, :cancel, 1, 5, 0, 0, 1, 70, '{}', 1)
+"""
+ATTEMPT = """
+INSERT INTO attempts (job_number, number, status, worker, host, start_step, started_at)
+VALUES (1, 1, 'running', 'w1', 'host1', 0, 1)
+"""
+
+
+def _rows(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with database.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_jobs_under_way_come_through_an_upgrade_and_back(empty: Database) -> None:
+    config = schema._config(empty)
+    command.upgrade(config, "0001")
+    with empty.engine.begin() as connection:
+        for number, (status, cancel) in enumerate(
+            [("running", False), ("running", True), ("succeeded", False)], 1
+        ):
+            row = {"number": number, "id": f"job_{number}", "status": status, "cancel": cancel}
+            connection.execute(text(JOBS_OF_THE_FIRST_RELEASE), row)
+        connection.execute(text(ATTEMPT))
+
+    command.upgrade(config, "0002")
+    query = "SELECT status, desired, epoch, lease_until, step FROM jobs ORDER BY number"
+    assert _rows(empty, query) == [
+        ("running", "run", 1, 5, 70),
+        ("running", "cancel", 1, 5, 70),
+        ("succeeded", "run", 1, 5, 70),
+    ]
+    assert _rows(empty, "SELECT worker, device, fidelity FROM attempts") == [("w1", None, None)]
+    with empty.engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET status = 'paused' WHERE number = 1"))
+        connection.execute(text("UPDATE attempts SET status = 'paused'"))
+
+    command.downgrade(config, "0001")
+    query = "SELECT status, cancel_requested, epoch, step FROM jobs ORDER BY number"
+    assert _rows(empty, query) == [
+        ("queued", False, 1, 70),  # which that release would else never look at again
+        ("running", True, 1, 70),
+        ("succeeded", False, 1, 70),
+    ]
+    assert _rows(empty, "SELECT status FROM attempts") == [("released",)]
+    schema.migrate(empty)
+
+
 def test_migrating_twice_changes_nothing(database: Database) -> None:
     before = tables(database)
     schema.migrate(database)
     assert tables(database) == before
-    assert schema.current_revision(database) == "0001"
+    assert schema.current_revision(database) == HEAD
 
 
 MIGRATE = """
@@ -148,7 +201,7 @@ def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     before = tables(database)
     for check in (schema.migrate, schema.require_current_schema):
-        with pytest.raises(SchemaTooNew, match=r"'9999'.*'0001'.*Nothing was changed"):
+        with pytest.raises(SchemaTooNew, match=f"'9999'.*'{HEAD}'.*Nothing was changed"):
             check(database)
     assert schema.current_revision(database) == "9999"
     assert tables(database) == before
@@ -169,7 +222,7 @@ def test_a_newer_releases_file_is_not_touched_at_all(empty: Database) -> None:
 
 
 def test_processes_that_must_not_migrate_say_what_to_do(empty: Database) -> None:
-    with pytest.raises(SetupError, match=r"schema None, this release needs '0001': run `mrq mig"):
+    with pytest.raises(SetupError, match=f"schema None, this release needs '{HEAD}': run `mrq mig"):
         schema.require_current_schema(empty)
     assert tables(empty) == set()
 

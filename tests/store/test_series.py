@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from store.database import Database
+from store.endings import finish
 from store.jobs import get_job
-from store.ownership import Claim, finish, release, start_from
+from store.ownership import Claim, start_from
 from store.series import effective_evaluations, metric_names, read_series, thin
 from store.settings import Settings
 from store.states import JobStatus, Reason
-from tests.store.acting import checkpoint, claim, evaluate, progress, running, save
+from tests.store.acting import checkpoint, claim, evaluate, progress, release, running, save
 
 
 def series(database: Database, claimed: Claim, key: str = "loss", **limits: int) -> list[object]:

@@ -112,16 +112,34 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
             if os.fork() == 0:
                 time.sleep(600)
             os.kill(os.getpid(), signal.SIGKILL)
+        case "begins-and-crashes":
+            resumed = order.resume_from is not None
+            body = {"step": start, "resumed": resumed, "parameter_count": 1, "exact": True}
+            send(stream, Message(Kind.STARTED, body))
+            _checkpoint(stream, order, start + 10)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stops-slowly":
+            while not stop():
+                time.sleep(0.02)
+            _checkpoint(stream, order, start + 5)
+            time.sleep(2)
+            send(stream, Message(Kind.STOPPED, {"step": start + 5}))
+        case "diverges-when-stopped":
+            while not stop():
+                time.sleep(0.02)
+            body = {"reason": Reason.NON_FINITE, "message": "loss/value at step 7"}
+            send(stream, Message(Kind.FAILED, body))
         case "waits":
             while not stop():
                 time.sleep(0.02)
             _checkpoint(stream, order, start + 5)
             send(stream, Message(Kind.STOPPED, {"step": start + 5}))
         case _:
-            _evaluate(stream, 0)
-            _checkpoint(stream, order, 50)
-            _evaluate(stream, 100)
-            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
+            total = order.spec["budget"]["total_steps"]
+            _evaluate(stream, start)
+            _checkpoint(stream, order, start + 50)
+            _evaluate(stream, total)
+            send(stream, Message(Kind.FINISHED, {"step": total, "weights_sha256": "aa"}))
 
 
 def main() -> None:

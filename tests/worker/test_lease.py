@@ -6,10 +6,12 @@ from sqlalchemy import select, update
 
 from store.clock import now_ms
 from store.database import Database
-from store.jobs import cancel_job, submit_job
+from store.jobs import submit_job
+from store.lifecycle import cancel_job
 from store.ownership import Claim, claim_next
 from store.settings import Settings
 from store.spec import JobSpec
+from store.states import Desired
 from store.tables import Job
 from worker.lease import Lease
 
@@ -51,7 +53,7 @@ def test_a_cancel_is_heard(database: Database, make_settings: Callable[..., Sett
     claim = _claim(database, settings)
     with Lease(settings, claim) as lease:
         cancel_job(database, claim.job_id)
-        _wait(lease.cancel_requested.is_set)
+        _wait(lambda: lease.wish.desired == Desired.CANCEL)
 
 
 def test_a_newer_epoch_ends_it(database: Database, make_settings: Callable[..., Settings]) -> None:

@@ -9,10 +9,12 @@ import psutil
 import pytest
 from sqlalchemy import update
 
+from store.bells import jobs_to_ring
 from store.database import Database
+from store.endings import reap_expired
 from store.events import read_events
-from store.jobs import cancel_job, get_job, list_attempts, submit_job
-from store.ownership import jobs_to_ring, reap_expired
+from store.jobs import get_job, list_attempts, submit_job
+from store.lifecycle import cancel_job
 from store.policies import find_policy
 from store.series import read_series
 from store.settings import Settings

@@ -5,8 +5,9 @@ from typing import Any
 
 from store.artifacts import StoredFolder
 from store.database import Database
+from store.endings import finish, give_up_attempt
 from store.jobs import submit_job
-from store.ownership import Claim, claim_next, finish, give_up_attempt, start_from
+from store.ownership import Claim, claim_next, start_from
 from store.policies import succeed
 from store.results import (
     EvaluationResult,

@@ -3,16 +3,16 @@ from fastapi.testclient import TestClient
 
 from store.database import Database
 from store.jobs import get_job
+from store.lifecycle import phase_of
 from store.policies import find_policy
 from store.settings import Settings
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.app.pages.reading import fields, text_of
 
 
-def _status(database: Database, job_id: str) -> tuple[str, bool]:
+def _phase(database: Database, job_id: str) -> str:
     with database.read() as session:
-        job = get_job(session, job_id)
-        return job.status, job.cancel_requested
+        return phase_of(get_job(session, job_id))
 
 
 def test_cancelling_asks_first(browser: TestClient, database: Database, settings: Settings) -> None:
@@ -20,10 +20,10 @@ def test_cancelling_asks_first(browser: TestClient, database: Database, settings
     FakeTraining(database, settings)
     question = browser.get(f"/ui/jobs/{job.id}/cancel").text
     assert "Cancel pendulum-small?" in text_of(question)
-    assert _status(database, job.id) == ("running", False)
+    assert _phase(database, job.id) == "running"
     answer = browser.post(f"/ui/jobs/{job.id}/cancel", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/ui/jobs/{job.id}")
-    assert _status(database, job.id) == ("running", True)
+    assert _phase(database, job.id) == "cancelling"
 
 
 def test_cancelling_twice_is_explained(browser: TestClient, database: Database) -> None:
@@ -89,7 +89,7 @@ def test_another_site_s_form_changes_nothing(
     data = {"key": "k", "theme": "dark"}
     answer = browser.post(path.format(id=job.id), data=data, headers=headers)
     assert answer.status_code == 403
-    assert _status(database, job.id) == ("queued", False)
+    assert _phase(database, job.id) == "queued"
     assert "mrq_theme" not in browser.cookies
 
 

@@ -4,7 +4,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from store.database import Database
-from store.jobs import JobFilter, cancel_job, list_jobs
+from store.jobs import JobFilter, list_jobs
+from store.lifecycle import cancel_job
 from store.settings import Settings
 from store.states import Reason
 from tests.app.pages.fake_training import FakeTraining, submit
@@ -114,7 +115,7 @@ def test_filters_stand_in_the_address_and_count_all_jobs(
     submit(database, name="cartpole", environment={"id": "CartPole-v1"})
     page = browser.get("/ui/jobs?status=queued&environment=Walker2d-v5&q=walker").text
     assert _rows(page) == [keep.id]
-    assert "All 4 Running 0 Queued 3 Succeeded 0 Failed 0 Cancelled 1" in text_of(page)
+    assert "All 4 Running 0 Queued 3 Paused 0 Succeeded 0 Failed 0 Cancelled 1" in text_of(page)
     chip = next(link for link in links(page) if "status=cancelled" in link)
     assert parse_qs(urlsplit(chip).query) == {
         "status": ["cancelled"],

@@ -5,7 +5,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from store.database import Database
-from store.jobs import cancel_job
+from store.lifecycle import cancel_job
 from store.settings import Settings
 from store.states import Reason
 from tests.app.bundles import pixel_bundle

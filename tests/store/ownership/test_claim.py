@@ -8,11 +8,7 @@ import pytest
 from sqlalchemy import event, func, select, update
 
 from store.database import Database
-from store.ownership import (
-    Claim,
-    claim_next,
-    release,
-)
+from store.ownership import Claim, claim_next
 from store.settings import Settings
 from store.tables import Attempt, Job
 from tests.store.acting import (
@@ -21,6 +17,7 @@ from tests.store.acting import (
     claim,
     clock,
     events,
+    release,
     reload,
     submit,
 )

@@ -7,18 +7,10 @@ import pytest
 from sqlalchemy import func, select
 
 from store.database import Database
+from store.endings import finish, give_up_attempt, reap_expired
 from store.errors import Fenced, TransitionRefused
-from store.jobs import cancel_job
-from store.ownership import (
-    Claim,
-    claim_next,
-    finish,
-    give_up_attempt,
-    reap_expired,
-    release,
-    renew,
-    start_from,
-)
+from store.lifecycle import cancel_job
+from store.ownership import Claim, claim_next, renew, start_from
 from store.policies import succeed
 from store.results import record_warning
 from store.settings import Settings
@@ -30,6 +22,7 @@ from tests.store.acting import (
     evaluate,
     let_lease_expire,
     progress,
+    release,
     running,
     save,
 )

@@ -4,18 +4,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from store.database import Database
-from store.jobs import cancel_job
-from store.ownership import (
-    claim_next,
-    finish,
-    give_up_attempt,
-    reap_expired,
-    release,
-    renew,
-    start_from,
-)
+from store.endings import finish, give_up_attempt, reap_expired
+from store.lifecycle import cancel_job
+from store.ownership import Wish, claim_next, renew, start_from
 from store.settings import Settings
-from store.states import JobStatus, Reason
+from store.states import Desired, JobStatus, Reason
 from tests.store.acting import (
     attempts,
     change,
@@ -26,6 +19,7 @@ from tests.store.acting import (
     events,
     let_lease_expire,
     progress,
+    release,
     reload,
     running,
     save,
@@ -44,10 +38,11 @@ def test_renewing_extends_the_lease_and_tells_of_a_cancel(
     claimed = running(database, settings)
     let_lease_expire(database, claimed)
     before = clock(database)
-    assert renew(database, settings, claimed) is False
+    assert renew(database, settings, claimed) == Wish()
     assert reload(database, claimed).lease_until >= before + 2000
-    cancel_job(database, claimed.job_id)
-    assert renew(database, settings, claimed) is True
+    cancel_job(database, claimed.job_id, grace_seconds=7)
+    told = Wish(desired=Desired.CANCEL, grace_seconds=7)
+    assert renew(database, settings, claimed) == told
 
 
 def test_a_job_whose_lease_holds_is_left_alone(database: Database, settings: Settings) -> None:

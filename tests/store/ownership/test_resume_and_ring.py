@@ -1,16 +1,9 @@
 """Where an attempt starts, and whom the reconciler calls for."""
 
+from store.bells import count_queued, jobs_to_ring, mark_rung
 from store.database import Database
-from store.jobs import cancel_job
-from store.ownership import (
-    Claim,
-    count_queued,
-    jobs_to_ring,
-    mark_rung,
-    release,
-    resumable_checkpoints,
-    start_from,
-)
+from store.lifecycle import cancel_job
+from store.ownership import Claim, resumable_checkpoints, start_from
 from store.settings import Settings
 from tests.store.acting import (
     attempts,
@@ -20,6 +13,7 @@ from tests.store.acting import (
     clock,
     events,
     progress,
+    release,
     reload,
     running,
     save,

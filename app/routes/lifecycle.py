@@ -1,0 +1,77 @@
+"""Cancel, pause, resume, retry, extend: `store.lifecycle` over HTTP."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.answers import Json
+from app.body import JsonBody, OptionalJsonBody, parse
+from app.deps import DatabaseDep, SettingsDep
+from app.routes.jobs import shown
+from app.schemas import JobView
+from store.database import Database
+from store.extension import extend_job
+from store.lifecycle import Phase, cancel_job, pause_job, phase_of, resume_job, retry_job
+from store.spec import Steps
+from store.tables import Job
+
+router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])
+
+MAX_GRACE_SECONDS = 3_600.0
+
+# Still to be brought about by a supervisor or a worker.
+UNDER_WAY = frozenset({Phase.CANCELLING, Phase.PAUSING, Phase.QUEUED})
+AT_ONCE: dict[int | str, dict[str, Any]] = {
+    200: {"model": JobView, "description": "It is so: nobody ran it, or it was already."}
+}
+
+
+class Cancellation(BaseModel):
+    """How long the trainer may take to save a last checkpoint."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    grace_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_GRACE_SECONDS,
+        description="null: 60. 0: it is killed, and what it did since its last checkpoint is lost.",
+    )
+
+
+class Extension(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    total_steps: Steps = Field(description="Agent steps in all, those done included.")
+
+
+@router.post("/cancel", status_code=202, response_model=JobView, responses=AT_ONCE)
+def cancel(job_id: str, body: OptionalJsonBody, database: DatabaseDep) -> Json:
+    asked = parse(Cancellation, body)
+    return _answer(database, cancel_job(database, job_id, grace_seconds=asked.grace_seconds))
+
+
+@router.post("/pause", status_code=202, response_model=JobView, responses=AT_ONCE)
+def pause(job_id: str, database: DatabaseDep) -> Json:
+    return _answer(database, pause_job(database, job_id))
+
+
+@router.post("/resume", status_code=202, response_model=JobView, responses=AT_ONCE)
+def resume(job_id: str, database: DatabaseDep) -> Json:
+    return _answer(database, resume_job(database, job_id))
+
+
+@router.post("/retry", status_code=202, response_model=JobView)
+def retry(job_id: str, database: DatabaseDep) -> Json:
+    return _answer(database, retry_job(database, job_id))
+
+
+@router.post("/extend", status_code=202, response_model=JobView, responses=AT_ONCE)
+def extend(job_id: str, body: JsonBody, database: DatabaseDep, settings: SettingsDep) -> Json:
+    asked = parse(Extension, body)
+    return _answer(database, extend_job(database, settings, job_id, asked.total_steps))
+
+
+def _answer(database: Database, job: Job) -> Json:
+    return Json(shown(database, job), 202 if phase_of(job) in UNDER_WAY else 200)

@@ -1,0 +1,36 @@
+"""What a user wants of a running job, clones, and what an attempt began with"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # As text: SQLite takes a check only together with its column.
+    op.execute(
+        "ALTER TABLE jobs ADD COLUMN desired TEXT NOT NULL DEFAULT 'run' "
+        "CONSTRAINT ck_jobs_desired CHECK (desired IN ('run','pause','cancel'))"
+    )
+    op.execute("UPDATE jobs SET desired = 'cancel' WHERE cancel_requested")
+    op.drop_column("jobs", "cancel_requested")
+    op.add_column("jobs", sa.Column("grace_seconds", sa.Double(), nullable=True))
+    op.add_column("jobs", sa.Column("cloned_from", sa.Text(), nullable=True))
+    op.add_column("attempts", sa.Column("device", sa.Text(), nullable=True))
+    op.add_column("attempts", sa.Column("fidelity", sa.Text(), nullable=True))
+
+
+def downgrade() -> None:
+    """A release without pausing would never look at a paused job again: it goes on instead."""
+    op.execute("UPDATE jobs SET status = 'queued', reason = NULL WHERE status = 'paused'")
+    op.execute("UPDATE attempts SET status = 'released' WHERE status = 'paused'")
+    op.execute("ALTER TABLE jobs ADD COLUMN cancel_requested BOOLEAN NOT NULL DEFAULT false")
+    op.execute("UPDATE jobs SET cancel_requested = true WHERE desired = 'cancel'")
+    op.drop_column("attempts", "fidelity")
+    op.drop_column("attempts", "device")
+    op.drop_column("jobs", "cloned_from")
+    op.drop_column("jobs", "grace_seconds")
+    op.drop_column("jobs", "desired")

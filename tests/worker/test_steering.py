@@ -1,0 +1,168 @@
+"""A running attempt and what its user wants: paused, resumed, cancelled with little patience."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import update
+
+from store.database import Database
+from store.extension import extend_job
+from store.jobs import get_job, list_attempts, submit_job
+from store.lifecycle import cancel_job, pause_job, resume_job, retry_job
+from store.settings import Settings
+from store.spec import JobSpec
+from store.states import AttemptStatus, JobStatus, Reason
+from store.tables import Attempt, Job
+from worker.supervisor import Supervisor
+
+# The transactions themselves are tested on both databases, in tests/store.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+SCRIPTED = "tests.worker.scripted_trainer"
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def quick(make_settings: Callable[..., Settings]) -> Settings:
+    return make_settings(backoff_seconds=0.0)
+
+
+def _submit(database: Database, name: str) -> str:
+    spec = {"name": name, "environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 100}}
+    return submit_job(database, JobSpec.model_validate(spec))[0].id
+
+
+def _rename(database: Database, job_id: str, name: str) -> None:
+    """The scripted trainer does what the name says: another name, another behaviour."""
+    with database.write() as session:
+        job = get_job(session, job_id)
+        spec = {**job.spec, "name": name}
+        session.execute(update(Job).where(Job.id == job_id).values(spec=spec))
+
+
+def _job(database: Database, job_id: str) -> Job:
+    with database.read() as session:
+        return get_job(session, job_id)
+
+
+def _attempts(database: Database, job_id: str) -> list[Attempt]:
+    with database.read() as session:
+        return list(list_attempts(session, get_job(session, job_id).number))
+
+
+@contextmanager
+def _attempt_under_way(database: Database, settings: Settings, job_id: str) -> Iterator[None]:
+    """Ends when the supervisor has."""
+    runner = threading.Thread(
+        target=Supervisor(database, settings, "test-worker", lambda: False, SCRIPTED).run_next
+    )
+    before = _job(database, job_id)
+    # The trainer is tied to the thread that started it, so this thread must outlive it.
+    runner.start()
+    until = time.monotonic() + PATIENCE
+    while (job := _job(database, job_id)).epoch == before.epoch or job.step <= before.step:
+        assert time.monotonic() < until, "the attempt makes no progress"
+        time.sleep(0.02)
+    yield
+    runner.join(PATIENCE)
+    assert not runner.is_alive()
+
+
+def _run(database: Database, settings: Settings) -> None:
+    Supervisor(database, settings, "test-worker", lambda: False, SCRIPTED).run_next()
+
+
+def test_a_pause_saves_a_checkpoint_and_the_next_attempt_goes_on_there(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "waits")
+    with _attempt_under_way(database, quick, job_id):
+        pause_job(database, job_id)
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.PAUSED, Reason.PAUSED_BY_USER)
+    assert (job.step, job.attempts_since_progress) == (5, 0)
+    _run(database, quick)
+    assert _job(database, job_id).epoch == 1, "a paused job is nobody's"
+
+    resume_job(database, job_id)
+    with _attempt_under_way(database, quick, job_id):
+        pause_job(database, job_id)
+    first, second = _attempts(database, job_id)
+    assert (first.status, first.end_step) == (AttemptStatus.PAUSED, 5)
+    assert (second.start_step, second.end_step) == (5, 10)
+    assert second.resumed_from is not None
+
+
+def test_a_pause_withdrawn_while_the_trainer_stops_queues_the_job_uncharged(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "stops-slowly")
+    with _attempt_under_way(database, quick, job_id):
+        pause_job(database, job_id)
+        while not (quick.artifact_dir / job_id / "1-5").exists():  # it was told to stop
+            time.sleep(0.02)
+        resume_job(database, job_id)
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.QUEUED, Reason.RESUMED_BY_USER)
+    assert job.attempts_since_progress == 0
+    assert _attempts(database, job_id)[0].status == AttemptStatus.RELEASED
+
+
+def test_a_trainer_that_fails_on_the_way_to_a_pause_has_failed(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "diverges-when-stopped")
+    with _attempt_under_way(database, quick, job_id):
+        pause_job(database, job_id)
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.NON_FINITE)
+
+
+def test_a_cancel_without_grace_does_not_wait_for_the_trainer(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "ignores-stop")
+    begun = time.monotonic()
+    with _attempt_under_way(database, quick, job_id):
+        cancel_job(database, job_id, grace_seconds=0)
+    assert time.monotonic() - begun < 50, "the service's own grace is 60 s"
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.CANCELLED, Reason.CANCELLED_BY_USER)
+
+
+def test_a_cancelled_job_that_is_retried_goes_on_from_its_checkpoint(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "waits")
+    with _attempt_under_way(database, quick, job_id):
+        cancel_job(database, job_id)
+    assert _job(database, job_id).status == JobStatus.CANCELLED
+    retry_job(database, job_id)
+    _rename(database, job_id, "good")
+    _run(database, quick)
+    assert _job(database, job_id).status == JobStatus.SUCCEEDED
+    assert [a.start_step for a in _attempts(database, job_id)] == [0, 5]
+
+
+def test_an_extended_job_goes_on_and_succeeds_again(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "good")
+    _run(database, quick)
+    extend_job(database, quick, job_id, 200)
+    _run(database, quick)
+    job = _job(database, job_id)
+    assert (job.status, job.total_steps, job.step) == (JobStatus.SUCCEEDED, 200, 200)
+    assert [a.start_step for a in _attempts(database, job_id)] == [0, 50]
+
+
+def test_an_attempt_says_what_it_began_with(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "begins-and-crashes")
+    for _ in range(2):
+        _run(database, quick)
+        time.sleep(0.01)
+    _rename(database, job_id, "came-back-elsewhere")
+    _run(database, quick)
+    found = [(a.device, a.fidelity) for a in _attempts(database, job_id)]
+    assert found == [("cpu", "none"), ("cpu", "exact"), ("cpu", "state")]
