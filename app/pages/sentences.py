@@ -10,9 +10,9 @@ from store.tables import Evaluation, Event
 REASONS: Mapping[str, str] = {
     "budget_exhausted": "the step budget is used up",
     "cancelled_by_user": "cancelled on request",
-    "paused_by_user": "paused on request",
-    "resumed_by_user": "resumed on request",
-    "retried_by_user": "retried on request",
+    "paused_by_user": "it was paused on request",
+    "resumed_by_user": "it was resumed on request",
+    "retried_by_user": "it was retried on request",
     "extended_by_user": "its budget was extended",
     "worker_lost": "the worker was lost",
     "trainer_died": "the trainer process died",

@@ -9,6 +9,7 @@ from store.database import Database
 from store.jobs import get_job
 from store.lifecycle import phase_of
 from store.settings import Settings
+from store.states import Reason
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.browser.conftest import Visit
 
@@ -48,6 +49,33 @@ def test_cancelling_by_keyboard(
     dialog.get_by_role("button", name="Cancel job").click()
     expect(page.locator("#overview .status")).to_have_text("cancelling")
     expect(page.get_by_role("button", name="Cancel job")).to_have_count(0)
+    assert visitor.complaints == []
+
+
+def test_pausing_resuming_and_retrying(
+    visit: Callable[..., Visit], database: Database, settings: Settings
+) -> None:
+    job = submit(database)
+    visitor = visit()
+    page = visitor.open(f"/ui/jobs/{job.id}")
+    status = page.locator("#overview .status")
+    page.get_by_role("button", name="Pause").click()
+    expect(status).to_have_text("paused")
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    page.get_by_role("button", name="Resume").click()
+    expect(status).to_have_text("queued")
+    expect(page.locator("#overview")).to_contain_text("Back in the queue because it was resumed on request")
+
+    training = FakeTraining(database, settings)
+    page.reload()
+    page.get_by_role("button", name="Pause").click()
+    expect(status).to_have_text("pausing")
+    page.get_by_role("button", name="Resume").click()
+    expect(status).to_have_text("running")
+    training.fail(Reason.NON_FINITE, "loss/value became NaN")
+    expect(status).to_have_text("failed")  # the page is told of it
+    page.get_by_role("button", name="Retry").click()
+    expect(status).to_have_text("queued")
     assert visitor.complaints == []
 
 
