@@ -9,6 +9,7 @@ state.json           what run it is, counters, the other generators, the running
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +46,8 @@ def save(session: Session, directory: Path, previous: Path | None = None) -> Non
         "spec_sha256": session.run.spec_sha256(),
         "versions": _versions(),
         "step": session.step,
+        # JSON has no infinity.
+        "best_return": session.best_return if math.isfinite(session.best_return) else None,
         "device": session.agent.device.type,
         "agent": _counters(session.agent),
         "replay": save_replay(replay, directory, previous),
@@ -89,6 +92,8 @@ def _require_same_run(run: TrainingRun, state: Mapping[str, Any]) -> None:
 
 def _restore_learning(session: Session, state: Mapping[str, Any], directory: Path) -> None:
     session.step = state["step"]
+    best = state.get("best_return")  # not in checkpoints of releases without a target
+    session.best_return = -math.inf if best is None else best
     agent = session.agent
     arrays = load_file(directory / "agent.safetensors")
     _load_agent(agent, arrays)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from mrq_core.bundle import PolicyBundle
+from mrq_core.run import End
 
 
 class TrainingState(Protocol):
@@ -74,6 +75,7 @@ class Finished:
 
     step: int
     weights_sha256: str
+    end: End
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Stopped:
     """As asked. The event before was a CheckpointDue of this very step."""
 
     step: int
+    weights_sha256: str
 
 
 Event: TypeAlias = Started | Progressed | Evaluated | CheckpointDue | Finished | Stopped

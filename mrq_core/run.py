@@ -14,6 +14,8 @@ from mrq_core.config import Hyperparameters
 MAX_HISTORY = 255
 
 ActionMode: TypeAlias = Literal["deterministic", "sample"]
+# Which of its ends a run has come to.
+End: TypeAlias = Literal["steps", "episodes", "target"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,10 @@ class TrainingRun:
     """`max_episode_steps` None: the environment's own limit. Steps are agent steps everywhere:
     one is `action_repeat` steps of the environment, whose rewards are summed. `history`: frames
     that make one input, None for as many as their kind needs. `limit_terminates`: the environment
-    reports its own time limit as a termination; it is a truncation all the same."""
+    reports its own time limit as a termination; it is a truncation all the same.
+
+    The run ends after `total_steps`, or before that at the end of episode `max_episodes`, or after
+    the first evaluation whose mean return is `target_return` or more."""
 
     environment_id: str
     environment_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -31,6 +36,8 @@ class TrainingRun:
     limit_terminates: bool = False
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
     total_steps: int
+    max_episodes: int | None = None
+    target_return: float | None = None
     seed: int = 0
     evaluation_every: int = 1_000
     evaluation_episodes: int = 10
@@ -52,6 +59,8 @@ class TrainingRun:
             )
         if self.max_episode_steps is not None:
             _require_positive("max_episode_steps", self.max_episode_steps)
+        if self.max_episodes is not None:
+            _require_positive("max_episodes", self.max_episodes)
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed is {self.seed}; it must be between 0 and 2**63 - 1")
         if self.evaluation_mode not in ("deterministic", "sample"):

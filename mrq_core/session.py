@@ -19,7 +19,7 @@ from mrq_core.errors import EnvironmentFault, NonFiniteError
 from mrq_core.observations import FrameHistory
 from mrq_core.progress import Alive, Progress, unheard
 from mrq_core.replay import Replay
-from mrq_core.run import TrainingRun
+from mrq_core.run import End, TrainingRun
 from mrq_core.seeds import derive_seed
 from mrq_core.spaces import Floats
 
@@ -71,7 +71,20 @@ class Session:
         self.warmup_rng = np.random.default_rng(derive_seed(run.seed, "warmup"))
         self.progress = Progress()
         self.step = 0
+        self.best_return = -math.inf  # highest mean of an evaluation so far
         self.episode = self.begin_episode(0)
+
+    @property
+    def end(self) -> End | None:
+        """None: there is more to do."""
+        run = self.run
+        if run.target_return is not None and self.best_return >= run.target_return:
+            return "target"
+        if self.step >= run.total_steps:
+            return "steps"
+        if run.max_episodes is not None and self.episode.index >= run.max_episodes:
+            return "episodes"
+        return None
 
     def advance(self) -> None:
         """One step in the environment and, after the warm-up, one of training."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 
 from mrq_core.bundle import PolicyBundle
 from mrq_core.digest import weights_sha256
@@ -59,33 +60,33 @@ def _events(
     if not resumed:
         yield _evaluated(session, evaluator)
     last_checkpoint = -1
-    while session.step < run.total_steps:
+    while session.end is None:
         if stop():
             if last_checkpoint != session.step:
                 session.require_finite()
                 yield CheckpointDue(session.step, session)
-            yield Stopped(session.step)
+            yield Stopped(session.step, weights_sha256(session.agent))
             return
         session.advance()
         if session.step % run.log_every == 0:
             yield Progressed(session.step, session.episode.index, session.report())
-        last = session.step == run.total_steps
-        evaluates = last or session.step % run.evaluation_every == 0
-        checkpoints = last or session.step % run.checkpoint_every == 0
+        evaluates = session.end is not None or session.step % run.evaluation_every == 0
+        checkpoints = session.step % run.checkpoint_every == 0
         if evaluates or checkpoints:
             session.require_finite()
         if evaluates:
             yield _evaluated(session, evaluator)
-        if checkpoints:
+        if checkpoints or session.end is not None:  # perhaps only since that evaluation
             last_checkpoint = session.step
             yield CheckpointDue(session.step, session)
-    yield Finished(session.step, weights_sha256(session.agent))
+    yield Finished(session.step, weights_sha256(session.agent), session.end)
 
 
 def _evaluated(session: Session, evaluator: Evaluator) -> Evaluated:
     policy = policy_of(session.agent)
     step = session.step
     evaluation = evaluator.evaluate(policy, step)
+    session.best_return = max(session.best_return, fmean(evaluation.returns))
 
     def export() -> PolicyBundle:
         assert session.step == step, "the weights have moved on since this evaluation"

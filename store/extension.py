@@ -1,5 +1,6 @@
-"""More steps for a job: it goes on exactly where its last checkpoint stands."""
+"""More to do for a job: it goes on exactly where its last checkpoint stands."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,33 +12,55 @@ from store.events import append_event
 from store.lifecycle import Action, act
 from store.settings import Settings
 from store.spec import MAX_MARKS, JobSpec
+from store.states import JobStatus
 from store.tables import Job
 
+# What ends a job well, and the part of its spec that says so.
+ENDS: Mapping[str, str] = {
+    "total_steps": "budget",
+    "max_episodes": "budget",
+    "max_seconds": "budget",
+    "target_return": "early_stopping",
+}
+# A retry and an extension start the clock anew, so any number of seconds is more.
+_MUST_GROW = frozenset({"total_steps", "max_episodes", "target_return"})
 
-def extend_job(database: Database, settings: Settings, job_id: str, total_steps: int) -> Job:
-    """`total_steps` in all, those done included. Raises `InvalidInput` unless that is more than
-    now, and `EstimateTooLarge` as for a new job: a longer run fills more of its replay buffer."""
+
+def extend_job(database: Database, settings: Settings, job_id: str, ends: Mapping[str, Any]) -> Job:
+    """`ends`: new values for some of `ENDS`, None to take one away. Steps and episodes count those
+    done. Raises `InvalidInput` unless there is more to do then, and `EstimateTooLarge` as for a
+    new job: a longer run fills more of its replay buffer."""
 
     def extend(session: Session, job: Job) -> None:
-        if total_steps <= job.total_steps:
+        for name, value in ends.items():
+            _require_more(name, value, job.spec.get(ENDS[name], {}).get(name))
+        spec = JobSpec.model_validate(_longer(job.spec, ends))
+        total = spec.budget.total_steps
+        if job.status == JobStatus.SUCCEEDED and job.step >= total:
             raise InvalidInput(
-                f"total_steps={total_steps} must be more than the {job.total_steps} that job "
-                f"{job.id} has now.",
+                f"total_steps={total} must be more than the {job.step} that are done.",
                 param="total_steps",
             )
-        spec = JobSpec.model_validate(_longer(job.spec, total_steps))
         refuse_if_too_large(spec, settings.job_memory_bytes)
-        job.spec, job.spec_sha256, job.total_steps = spec.to_json(), spec.sha256(), total_steps
-        append_event(session, job.number, "extended", {"total_steps": total_steps})
+        job.spec, job.spec_sha256, job.total_steps = spec.to_json(), spec.sha256(), total
+        append_event(session, job.number, "extended", dict(ends))
 
     return act(database, job_id, Action.EXTEND, extend)
 
 
-def _longer(spec: dict[str, Any], total_steps: int) -> dict[str, Any]:
+def _require_more(name: str, value: Any, now: Any) -> None:
+    if name not in _MUST_GROW or value is None:
+        return
+    if now is None or value <= now:
+        raise InvalidInput(f"{name}={value} must be more than it is now: {now}.", param=name)
+
+
+def _longer(spec: dict[str, Any], ends: Mapping[str, Any]) -> dict[str, Any]:
     """Evaluations and checkpoints come as before, unless those would be too many by the end."""
-    least = -(-total_steps // MAX_MARKS)
-    marks = {
-        part: {**spec[part], "every_steps": max(spec[part]["every_steps"], least)}
-        for part in ("evaluation", "checkpointing")
-    }
-    return {**spec, **marks, "budget": {**spec["budget"], "total_steps": total_steps}}
+    changed = {part: dict(spec.get(part, {})) for part in {*ENDS.values()}}
+    for name, value in ends.items():
+        changed[ENDS[name]][name] = value
+    least = -(-changed["budget"]["total_steps"] // MAX_MARKS)
+    for part in ("evaluation", "checkpointing"):
+        changed[part] = {**spec[part], "every_steps": max(spec[part]["every_steps"], least)}
+    return {**spec, **changed}

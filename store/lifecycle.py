@@ -93,6 +93,14 @@ _WHY_QUEUED: Mapping[Action, Reason] = {
 }
 
 
+# A pause is part of a run; a retry and an extension begin another.
+_ANEW: Mapping[str, Any] = {
+    "finished_at": None,
+    "weights_sha256": None,
+    "clock_after_attempt": Job.epoch,
+}
+
+
 def phase_of(job: Job) -> Phase:
     if job.status != JobStatus.RUNNING:
         return Phase(job.status)
@@ -195,7 +203,8 @@ def _changes(action: Action, to: Phase) -> dict[str, Any]:
                 "finished_at": now_ms(),
             }
         case _:
-            return _queued_again(_WHY_QUEUED[action])
+            queued = _queued_again(_WHY_QUEUED[action])
+            return queued if action is Action.RESUME else {**queued, **_ANEW}
 
 
 def _queued_again(reason: Reason) -> dict[str, Any]:
@@ -206,8 +215,6 @@ def _queued_again(reason: Reason) -> dict[str, Any]:
         "message": None,
         "desired": Desired.RUN,
         "grace_seconds": None,
-        "finished_at": None,
-        "weights_sha256": None,
         "not_before": 0,
         "dispatched_at": 0,
         "attempts_since_progress": 0,

@@ -149,6 +149,20 @@ def start_from(database: Database, claim: Claim, checkpoint: Checkpoint | None) 
         append_event(session, claim.job_number, "attempt", data, attempt=claim.epoch)
 
 
+def trained_ms(session: Session, claim: Claim) -> int:
+    """How long earlier attempts took since the job was submitted, or last retried or extended."""
+    query = (
+        select(func.sum(Attempt.finished_at - Attempt.started_at))
+        .join(Job, Job.number == Attempt.job_number)
+        .where(
+            Attempt.job_number == claim.job_number,
+            Attempt.number > Job.clock_after_attempt,
+            Attempt.number < claim.epoch,
+        )
+    )
+    return session.execute(query).scalar_one() or 0
+
+
 def resumable_checkpoints(session: Session, claim: Claim) -> list[Checkpoint]:
     """Newest first; the caller falls back to the next one when a hash does not match."""
     query = (

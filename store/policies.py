@@ -56,17 +56,29 @@ def _lock_job_of(session: Session, checkpoint_id: str) -> Job | None:
     return session.scalars(query).one_or_none()
 
 
-def succeed(database: Database, claim: Claim, *, weights_sha256: str | None) -> None:
-    """Ends the job well and promotes its best checkpoint under the job's name, all or nothing."""
+def succeed(
+    database: Database,
+    claim: Claim,
+    *,
+    weights_sha256: str | None,
+    reason: Reason = Reason.BUDGET_EXHAUSTED,
+    message: str | None = None,
+    step: int | None = None,
+) -> None:
+    """Ends the job well and promotes its best checkpoint under the job's name, all or nothing.
+
+    `step` is the last one done; None for the last one heard of.
+    """
     with database.write() as session:
-        job = update_owned(session, claim, step=Job.total_steps)
+        job = update_owned(session, claim, **({} if step is None else {"step": step}))
         if job.best_checkpoint_id is not None:
             _promote(session, job, job.best_checkpoint_id, job.name)
         finish_in(
             session,
             claim,
             JobStatus.SUCCEEDED,
-            Reason.BUDGET_EXHAUSTED,
+            reason,
+            message=message,
             exit_code=0,
             weights_sha256=weights_sha256,
         )

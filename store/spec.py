@@ -220,8 +220,34 @@ def _refuse_coercion(overrides: dict[str, Any]) -> None:
 _ACCEPTED: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
 
 
+Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+
+
 class BudgetSpec(Part):
+    """Whichever is used up first ends the job well."""
+
     total_steps: Steps = Field(description="Agent steps, after action repeat.")
+    max_episodes: Steps | None = None
+    max_seconds: Seconds | None = Field(
+        default=None, description="Of training, in all attempts; neither waiting nor paused."
+    )
+
+
+class EarlyStoppingSpec(Part):
+    target_return: float | None = Field(
+        default=None, description="The first evaluation with this mean or more ends the job well."
+    )
+
+
+class LimitsSpec(Part):
+    """What a job must not take. It fails, and keeps its checkpoints."""
+
+    max_runtime_seconds: Seconds | None = Field(
+        default=None, description="Of training, in all attempts since it was last retried."
+    )
+    no_progress_seconds: Seconds | None = Field(
+        default=None, description="Of silence, before a trainer hangs. null: the service's own."
+    )
 
 
 class EvaluationSpec(Part):
@@ -245,6 +271,8 @@ class JobSpec(Part):
     budget: BudgetSpec
     evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
     checkpointing: CheckpointingSpec = Field(default_factory=CheckpointingSpec)
+    early_stopping: EarlyStoppingSpec = Field(default_factory=EarlyStoppingSpec)
+    limits: LimitsSpec = Field(default_factory=LimitsSpec)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")

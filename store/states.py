@@ -35,11 +35,13 @@ class AttemptStatus(StrEnum):
 
 class Reason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
+    TARGET_REACHED = "target_reached"
     CANCELLED_BY_USER = "cancelled_by_user"
     PAUSED_BY_USER = "paused_by_user"
     RESUMED_BY_USER = "resumed_by_user"
     RETRIED_BY_USER = "retried_by_user"
     EXTENDED_BY_USER = "extended_by_user"
+    MAX_RUNTIME_EXCEEDED = "max_runtime_exceeded"
     WORKER_LOST = "worker_lost"
     TRAINER_DIED = "trainer_died"
     CRASH_LOOP = "crash_loop"

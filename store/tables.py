@@ -95,6 +95,8 @@ class Job(Table):
     not_before: Mapped[int] = mapped_column(default=0)
     dispatched_at: Mapped[int] = mapped_column(default=0)
     attempts_since_progress: Mapped[int] = mapped_column(Integer, default=0)
+    # Attempts up to this one took their time before the user's last retry or extension.
+    clock_after_attempt: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
     step: Mapped[int] = mapped_column(default=0)
     steps_per_second: Mapped[float | None]

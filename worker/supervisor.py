@@ -7,7 +7,7 @@ and the trainer is killed.
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,7 +16,14 @@ from store.artifacts import ArtifactFolder, CheckpointCorrupt
 from store.database import Database
 from store.endings import finish, give_up_attempt, hand_back
 from store.errors import Fenced
-from store.ownership import Claim, Wish, claim_next, resumable_checkpoints, start_from
+from store.ownership import (
+    Claim,
+    Wish,
+    claim_next,
+    resumable_checkpoints,
+    start_from,
+    trained_ms,
+)
 from store.policies import succeed
 from store.processes import describe_exit
 from store.results import record_warning, training_folders
@@ -29,6 +36,7 @@ from worker.handin import HandIn
 from worker.hang import what_hangs
 from worker.lease import Lease
 from worker.outbox import Outbox
+from worker.time_limits import TimeLimits
 from worker.trainer_process import TRAINER, TrainerProcess
 
 logger = logging.getLogger(__name__)
@@ -38,6 +46,13 @@ STOP_GRACE_SECONDS = 60.0
 
 # The same spec would fail the same way again.
 NOT_RETRIED = frozenset({Reason.NON_FINITE, Reason.ENVIRONMENT_ERROR, Reason.CHECKPOINT_CORRUPT})
+
+# How a run ended by itself: why, and what to say of it.
+ENDS: Mapping[str, tuple[Reason, str | None]] = {
+    "steps": (Reason.BUDGET_EXHAUSTED, None),
+    "episodes": (Reason.BUDGET_EXHAUSTED, "All episodes are done."),
+    "target": (Reason.TARGET_REACHED, None),
+}
 
 
 class AllCheckpointsCorrupt(Exception):
@@ -110,11 +125,24 @@ class Supervisor:
         trainer = TrainerProcess(order, log, self._trainer_module)
         try:
             hand_in = HandIn(self._database, claim, Outbox(), self._artifacts, spec, lease.hear)
+            times = self._times(claim, spec)
             Attempt(
-                self._database, self._settings, claim, lease, trainer, hand_in, self._draining
+                self._database,
+                self._settings,
+                claim,
+                lease,
+                trainer,
+                hand_in,
+                times,
+                self._draining,
             ).run()
         finally:
             trainer.close()
+
+    def _times(self, claim: Claim, spec: JobSpec) -> TimeLimits:
+        with self._database.read() as session:
+            trained = trained_ms(session, claim) / 1000
+        return TimeLimits(spec, trained, self._settings.no_progress_seconds)
 
     def _fail(self, claim: Claim, reason: Reason, message: str) -> None:
         finish(self._database, claim, JobStatus.FAILED, reason, message=message)
@@ -156,6 +184,7 @@ class Attempt:
         lease: Lease,
         trainer: TrainerProcess,
         hand_in: HandIn,
+        times: TimeLimits,
         draining: Callable[[], bool],
     ) -> None:
         self._database = database
@@ -165,6 +194,7 @@ class Attempt:
         self._trainer = trainer
         self._draining = draining
         self._hand_in = hand_in
+        self._times = times
         self._outbox = hand_in.outbox
         self._heard_at = time.monotonic()
         self._stop_asked_at: float | None = None
@@ -205,19 +235,23 @@ class Attempt:
     def _stop_if_asked(self) -> None:
         wish = self._lease.wish
         if self._stop_asked_at is None:
-            if wish.desired is not Desired.RUN or self._draining():
+            if (
+                wish.desired is not Desired.RUN
+                or self._draining()
+                or self._times.over() is not None
+            ):
                 self._trainer.ask_to_stop()
                 self._stop_asked_at = time.monotonic()
         elif time.monotonic() - self._stop_asked_at > _grace(wish):
             self._trainer.kill()
 
     def _hangs(self) -> bool:
-        return time.monotonic() - self._heard_at > self._settings.no_progress_seconds
+        return time.monotonic() - self._heard_at > self._times.no_progress_seconds
 
     def _describe_silence(self) -> str:
         what = what_hangs(self._trainer.write_stack()) or "the trainer says nothing"
         last = max(self._hand_in.step, self._started_at_step + max(0, self._steps_begun - 1))
-        seconds = self._settings.no_progress_seconds
+        seconds = self._times.no_progress_seconds
         return f"No progress for {seconds:.0f} s after step {last}: {what}; it was killed."
 
     def _settle(self, verdict: Callable[[], None]) -> None:
@@ -233,11 +267,9 @@ class Attempt:
         word = self._last_word
         kind = None if word is None else word.kind
         if word is not None and kind is Kind.FINISHED:
-            succeed(self._database, self._claim, weights_sha256=word.body["weights_sha256"])
+            self._succeed(word, *ENDS[word.body["end"]])
         elif self._stop_asked_at is not None and self._stopped_as_asked(kind):
-            # With a checkpoint of this very step, or with an older one if it did not come in time.
-            reason = Reason.DRAINED if self._draining() else Reason.RESUMED_BY_USER
-            hand_back(self._database, self._claim, reason)
+            self._judge_stop(word)
         elif self._silence is not None:
             self._give_up(Reason.NO_PROGRESS, self._silence)
         elif word is not None:
@@ -254,6 +286,36 @@ class Attempt:
 
     def _cancelled(self) -> bool:
         return self._lease.wish.desired is Desired.CANCEL
+
+    def _judge_stop(self, word: Message | None) -> None:
+        """With a checkpoint of this very step, or with an older one if it did not come in time."""
+        over = self._times.over()
+        if self._draining():
+            hand_back(self._database, self._claim, Reason.DRAINED)
+        elif over is None or self._lease.wish.desired is not Desired.RUN:
+            hand_back(self._database, self._claim, Reason.RESUMED_BY_USER)
+        elif over.reason is Reason.BUDGET_EXHAUSTED:
+            self._succeed(word, over.reason, over.message)
+        else:
+            finish(
+                self._database,
+                self._claim,
+                JobStatus.FAILED,
+                over.reason,
+                message=over.message,
+                exit_code=self._trainer.exit_code,
+            )
+
+    def _succeed(self, word: Message | None, reason: Reason, message: str | None) -> None:
+        body = {} if word is None else word.body
+        succeed(
+            self._database,
+            self._claim,
+            weights_sha256=body.get("weights_sha256"),
+            reason=reason,
+            message=message,
+            step=body.get("step"),
+        )
 
     def _judge_failure(self, reason: Reason, message: str) -> None:
         if reason in NOT_RETRIED:

@@ -51,6 +51,8 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
         limit_terminates=spec.environment.limit_terminates,
         hyperparameters=spec.algorithm.hyperparameters,
         total_steps=total,
+        max_episodes=spec.budget.max_episodes,
+        target_return=spec.early_stopping.target_return,
         seed=spec.seed,
         evaluation_every=spec.evaluation.every_steps,
         evaluation_episodes=spec.evaluation.episodes,
@@ -155,10 +157,10 @@ class Reporter:
                 )
                 self._checkpoints.append(self._artifacts.root / stored.folder)
                 return Message(Kind.CHECKPOINT, {"step": step, "stored": asdict(stored)})
-            case Finished(step=step, weights_sha256=digest):
-                return Message(Kind.FINISHED, {"step": step, "weights_sha256": digest})
-            case Stopped(step=step):
-                return Message(Kind.STOPPED, {"step": step})
+            case Finished():
+                return Message(Kind.FINISHED, asdict(event))
+            case Stopped():
+                return Message(Kind.STOPPED, asdict(event))
             case _:
                 assert_never(event)
 

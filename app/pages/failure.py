@@ -39,6 +39,10 @@ ADVICE: Mapping[str, str] = {
     ),
     "storage_error": "Check that the artifact folder is writable and has space left.",
     "spec_invalid": "Correct the spec as the message says and submit it as a new job.",
+    "max_runtime_exceeded": (
+        "Retry it: it goes on from its last checkpoint, and its time is counted anew. Or clone it "
+        "with a larger limits.max_runtime_seconds."
+    ),
     "no_progress": (
         "The environment probably hangs. Try it by itself, or raise MRQ_NO_PROGRESS_SECONDS if "
         "its steps are that slow."

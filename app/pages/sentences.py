@@ -9,11 +9,13 @@ from store.tables import Evaluation, Event
 # Reason codes as the middle of a sentence.
 REASONS: Mapping[str, str] = {
     "budget_exhausted": "the step budget is used up",
+    "target_reached": "an evaluation reached the target return",
     "cancelled_by_user": "cancelled on request",
     "paused_by_user": "it was paused on request",
     "resumed_by_user": "it was resumed on request",
     "retried_by_user": "it was retried on request",
     "extended_by_user": "its budget was extended",
+    "max_runtime_exceeded": "it trained longer than it may",
     "worker_lost": "the worker was lost",
     "trainer_died": "the trainer process died",
     "crash_loop": "it kept crashing without getting further",
@@ -86,7 +88,8 @@ def _warning(data: Mapping[str, Any]) -> str:
 
 
 def _extended(data: Mapping[str, Any]) -> str:
-    return f"Budget extended to {count(int(data['total_steps']))} steps."
+    ends = (f"{name} {'taken away' if v is None else number(v)}" for name, v in data.items())
+    return f"Extended: {', '.join(ends)}."
 
 
 def _request(data: Mapping[str, Any]) -> str:

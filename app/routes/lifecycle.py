@@ -1,9 +1,9 @@
 """Cancel, pause, resume, retry, extend: `store.lifecycle` over HTTP."""
 
-from typing import Any
+from typing import Any, Self
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.answers import Json
 from app.body import JsonBody, OptionalJsonBody, parse
@@ -11,9 +11,9 @@ from app.deps import DatabaseDep, SettingsDep
 from app.routes.jobs import shown
 from app.schemas import JobView
 from store.database import Database
-from store.extension import extend_job
+from store.extension import ENDS, extend_job
 from store.lifecycle import Phase, cancel_job, pause_job, phase_of, resume_job, retry_job
-from store.spec import Steps
+from store.spec import Seconds, Steps, refused
 from store.tables import Job
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])
@@ -41,9 +41,24 @@ class Cancellation(BaseModel):
 
 
 class Extension(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    """What ends the job well, anew. One at least; null takes an end away."""
 
-    total_steps: Steps = Field(description="Agent steps in all, those done included.")
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    total_steps: Steps | None = Field(
+        default=None, description="Agent steps in all, those done included. Never null."
+    )
+    max_episodes: Steps | None = Field(default=None, description="Those done included.")
+    max_seconds: Seconds | None = Field(default=None, description="From now on.")
+    target_return: float | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise refused("total_steps", f"nothing to extend; allowed: {', '.join(ENDS)}")
+        if "total_steps" in self.model_fields_set and self.total_steps is None:
+            raise refused("total_steps", "total_steps=null: a job always has an end in steps")
+        return self
 
 
 @router.post("/cancel", status_code=202, response_model=JobView, responses=AT_ONCE)
@@ -70,7 +85,9 @@ def retry(job_id: str, database: DatabaseDep) -> Json:
 @router.post("/extend", status_code=202, response_model=JobView, responses=AT_ONCE)
 def extend(job_id: str, body: JsonBody, database: DatabaseDep, settings: SettingsDep) -> Json:
     asked = parse(Extension, body)
-    return _answer(database, extend_job(database, settings, job_id, asked.total_steps))
+    return _answer(
+        database, extend_job(database, settings, job_id, asked.model_dump(exclude_unset=True))
+    )
 
 
 def _answer(database: Database, job: Job) -> Json:

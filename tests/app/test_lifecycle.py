@@ -85,7 +85,7 @@ def test_a_finished_job_is_extended(
     job_id = trained_job(database, settings)
     status, problem = _post(client, job_id, "extend", json={"total_steps": 1000})
     assert (status, problem["param"]) == (422, "total_steps")
-    assert "must be more than the 1000" in problem["detail"]
+    assert "must be more than it is now: 1000" in problem["detail"]
     status, job = _post(client, job_id, "extend", json={"total_steps": 5000})
     assert (status, job["status"], job["progress"]["total_steps"]) == (202, "queued", 5000)
     assert job["policy"] is not None, "what it has learnt is still served"
@@ -93,7 +93,14 @@ def test_a_finished_job_is_extended(
 
 def test_an_extension_needs_its_steps(client: TestClient, database: Database) -> None:
     job_id = submit(database)
-    for body, param in (({}, "total_steps"), ({"total_steps": 10**9}, "total_steps")):
+    for body, param in (
+        ({}, "total_steps"),
+        ({"total_steps": None}, "total_steps"),
+        ({"total_steps": 10**9}, "total_steps"),
+        ({"max_seconds": 0}, "max_seconds"),
+        ({"max_episodes": 5}, "max_episodes"),  # it has none, which is more
+        ({"priority": 1}, "priority"),
+    ):
         status, problem = _post(client, job_id, "extend", json=body)
         assert (status, problem["param"]) == (422, param)
     status, job = _post(client, job_id, "extend", json={"total_steps": 2000})

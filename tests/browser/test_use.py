@@ -64,7 +64,9 @@ def test_pausing_resuming_and_retrying(
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
     page.get_by_role("button", name="Resume").click()
     expect(status).to_have_text("queued")
-    expect(page.locator("#overview")).to_contain_text("Back in the queue because it was resumed on request")
+    expect(page.locator("#overview")).to_contain_text(
+        "Back in the queue because it was resumed on request"
+    )
 
     training = FakeTraining(database, settings)
     page.reload()

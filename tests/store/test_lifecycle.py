@@ -48,7 +48,7 @@ ACTS: dict[Action, Act] = {
     Action.PAUSE: lambda d, _, job: pause_job(d, job),
     Action.RESUME: lambda d, _, job: resume_job(d, job),
     Action.RETRY: lambda d, _, job: retry_job(d, job),
-    Action.EXTEND: lambda d, s, job: extend_job(d, s, job, LONGER),
+    Action.EXTEND: lambda d, s, job: extend_job(d, s, job, {"total_steps": LONGER}),
 }
 
 
@@ -66,7 +66,7 @@ def _cancelling(database: Database, settings: Settings) -> str:
 
 def _succeeded(database: Database, settings: Settings) -> str:
     claimed = running(database, settings)
-    succeed(database, claimed, weights_sha256="ab")
+    succeed(database, claimed, weights_sha256="ab", step=1_000)
     return claimed.job_id
 
 
@@ -327,7 +327,7 @@ def test_an_attempt_of_before_cannot_touch_a_retried_job(
 def test_an_extended_job_has_more_to_do(database: Database, settings: Settings) -> None:
     job_id = _succeeded(database, settings)
     before = found(database, job_id)
-    job = extend_job(database, settings, job_id, LONGER)
+    job = extend_job(database, settings, job_id, {"total_steps": LONGER})
     assert (job.status, job.reason) == ("queued", "extended_by_user")
     assert (job.total_steps, job.spec["budget"]["total_steps"]) == (LONGER, LONGER)
     assert job.weights_sha256 is None
@@ -338,9 +338,31 @@ def test_an_extended_job_has_more_to_do(database: Database, settings: Settings) 
 
 def test_a_much_longer_job_is_looked_at_less_often(database: Database, settings: Settings) -> None:
     """Two thousand evaluations are enough; those of a short job would come to eighteen thousand."""
-    job = extend_job(database, settings, _succeeded(database, settings), 900_000)
+    job = extend_job(database, settings, _succeeded(database, settings), {"total_steps": 900_000})
     assert job.spec["evaluation"]["every_steps"] == 450
     assert job.spec["checkpointing"]["every_steps"] == 450
+
+
+def test_every_end_of_a_job_is_extended_or_taken_away(
+    database: Database, settings: Settings
+) -> None:
+    budget = {"total_steps": 1_000, "max_episodes": 3, "max_seconds": 60.0}
+    job = submit(database, budget=budget, early_stopping={"target_return": 5.0})
+    ends = {"max_episodes": 4, "max_seconds": 1.0, "target_return": None}
+    spec_after = extend_job(database, settings, job.id, ends).spec
+    assert spec_after["budget"] == {"total_steps": 1_000, "max_episodes": 4, "max_seconds": 1.0}
+    assert spec_after["early_stopping"] == {"target_return": None}
+    for name, value in (("max_episodes", 4), ("target_return", 7.0)):
+        with pytest.raises(InvalidInput, match=f"{name}={value} must be more than it is now"):
+            extend_job(database, settings, job.id, {name: value})
+
+
+def test_a_job_that_has_done_its_steps_needs_more_of_them(
+    database: Database, settings: Settings
+) -> None:
+    job_id = _succeeded(database, settings)
+    with pytest.raises(InvalidInput, match="total_steps=1000 must be more than the 1000 that are"):
+        extend_job(database, settings, job_id, {"max_seconds": 60.0})
 
 
 @pytest.mark.parametrize("steps", [1, 999, 1_000])
@@ -348,8 +370,10 @@ def test_an_extension_that_is_none_is_refused(
     database: Database, settings: Settings, steps: int
 ) -> None:
     job_id = _succeeded(database, settings)
-    with pytest.raises(InvalidInput, match=f"total_steps={steps} must be more than the 1000"):
-        extend_job(database, settings, job_id, steps)
+    with pytest.raises(
+        InvalidInput, match=f"total_steps={steps} must be more than it is now: 1000"
+    ):
+        extend_job(database, settings, job_id, {"total_steps": steps})
     assert found(database, job_id).status == "succeeded"
 
 
@@ -359,5 +383,5 @@ def test_an_extension_beyond_the_memory_is_refused(database: Database, settings:
     needed = estimate(spec()).memory_bytes
     small = settings.model_copy(update={"job_memory_bytes": needed + 1_000})
     with pytest.raises(EstimateTooLarge):
-        extend_job(database, small, job_id, 900_000)
+        extend_job(database, small, job_id, {"total_steps": 90_000})
     assert found(database, job_id).total_steps == 1_000

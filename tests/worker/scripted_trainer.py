@@ -84,7 +84,10 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
                 metrics = {"reward/clamped": count}
                 body = {"step": step, "metrics": metrics, "steps_per_second": 10.0}
                 send(stream, Message(Kind.PROGRESS, body))
-            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
+            send(
+                stream,
+                Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa", "end": "steps"}),
+            )
         case "hangs-in-reset" | "hangs-in-step" as name:
             _hang(stream, name.removeprefix("hangs-in-"))
         case "hangs":
@@ -101,11 +104,17 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
             for _ in range(40):
                 time.sleep(0.15)
                 send(stream, Message(Kind.ALIVE, {"steps": 1}))
-            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
+            send(
+                stream,
+                Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa", "end": "steps"}),
+            )
         case "came-back-elsewhere":
             body = {"step": start, "resumed": True, "parameter_count": 1, "exact": False}
             send(stream, Message(Kind.STARTED, body))
-            send(stream, Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa"}))
+            send(
+                stream,
+                Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa", "end": "steps"}),
+            )
         case "says-half-a-message":
             stream.write(b'{"kind": "evaluation", "bytes": 100, "body": {}}\nshort')
         case "leaves-a-child":
@@ -118,12 +127,22 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
             send(stream, Message(Kind.STARTED, body))
             _checkpoint(stream, order, start + 10)
             os.kill(os.getpid(), signal.SIGKILL)
+        case "evaluates-and-waits":
+            _evaluate(stream, 1)
+            while not stop():
+                time.sleep(0.02)
+            _checkpoint(stream, order, 5)
+            send(stream, Message(Kind.STOPPED, {"step": 5, "weights_sha256": "bb"}))
+        case "reaches-its-target":
+            _evaluate(stream, 30)
+            body = {"step": 30, "weights_sha256": "aa", "end": "target"}
+            send(stream, Message(Kind.FINISHED, body))
         case "stops-slowly":
             while not stop():
                 time.sleep(0.02)
             _checkpoint(stream, order, start + 5)
             time.sleep(2)
-            send(stream, Message(Kind.STOPPED, {"step": start + 5}))
+            send(stream, Message(Kind.STOPPED, {"step": start + 5, "weights_sha256": "bb"}))
         case "diverges-when-stopped":
             while not stop():
                 time.sleep(0.02)
@@ -133,13 +152,16 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
             while not stop():
                 time.sleep(0.02)
             _checkpoint(stream, order, start + 5)
-            send(stream, Message(Kind.STOPPED, {"step": start + 5}))
+            send(stream, Message(Kind.STOPPED, {"step": start + 5, "weights_sha256": "bb"}))
         case _:
             total = order.spec["budget"]["total_steps"]
             _evaluate(stream, start)
             _checkpoint(stream, order, start + 50)
             _evaluate(stream, total)
-            send(stream, Message(Kind.FINISHED, {"step": total, "weights_sha256": "aa"}))
+            send(
+                stream,
+                Message(Kind.FINISHED, {"step": total, "weights_sha256": "aa", "end": "steps"}),
+            )
 
 
 def main() -> None:

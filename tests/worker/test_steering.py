@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -30,8 +31,9 @@ def quick(make_settings: Callable[..., Settings]) -> Settings:
     return make_settings(backoff_seconds=0.0)
 
 
-def _submit(database: Database, name: str) -> str:
-    spec = {"name": name, "environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 100}}
+def _submit(database: Database, name: str, **parts: dict[str, Any]) -> str:
+    budget = {"total_steps": 100, **parts.pop("budget", {})}
+    spec = {"name": name, "environment": {"id": "Pendulum-v1"}, "budget": budget, **parts}
     return submit_job(database, JobSpec.model_validate(spec))[0].id
 
 
@@ -150,11 +152,65 @@ def test_a_cancelled_job_that_is_retried_goes_on_from_its_checkpoint(
 def test_an_extended_job_goes_on_and_succeeds_again(database: Database, quick: Settings) -> None:
     job_id = _submit(database, "good")
     _run(database, quick)
-    extend_job(database, quick, job_id, 200)
+    extend_job(database, quick, job_id, {"total_steps": 200})
     _run(database, quick)
     job = _job(database, job_id)
     assert (job.status, job.total_steps, job.step) == (JobStatus.SUCCEEDED, 200, 200)
     assert [a.start_step for a in _attempts(database, job_id)] == [0, 50]
+
+
+# ---- how long a job may train
+
+
+def test_a_budget_of_seconds_ends_in_success(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "evaluates-and-waits", budget={"max_seconds": 0.5})
+    _run(database, quick)
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.SUCCEEDED, Reason.BUDGET_EXHAUSTED)
+    assert (job.step, job.message) == (5, "Its 0.5 s of training are over.")
+    assert (job.weights_sha256, job.best_return) == ("bb", 1.0)
+
+
+def test_a_limit_of_seconds_ends_in_failure_and_a_retry_goes_on(
+    database: Database, quick: Settings
+) -> None:
+    job_id = _submit(database, "waits", limits={"max_runtime_seconds": 0.5})
+    _run(database, quick)
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.MAX_RUNTIME_EXCEEDED)
+    assert job.message is not None
+    assert "allowed: 0.5 (limits.max_runtime_seconds). Last checkpoint: step 5" in job.message
+
+    retry_job(database, job_id)
+    _rename(database, job_id, "good")
+    _run(database, quick)
+    assert _job(database, job_id).status == JobStatus.SUCCEEDED, "its time is counted anew"
+
+
+def test_the_time_of_earlier_attempts_counts(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "waits", limits={"max_runtime_seconds": 60})
+    with _attempt_under_way(database, quick, job_id):
+        pause_job(database, job_id)
+    resume_job(database, job_id)
+    with database.write() as session:  # as if that attempt had taken an hour
+        earlier = Attempt.started_at - 3_600_000
+        session.execute(update(Attempt).values(started_at=earlier))
+    _run(database, quick)
+    assert _job(database, job_id).reason == Reason.MAX_RUNTIME_EXCEEDED
+
+
+def test_a_target_that_is_reached_ends_in_success(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "reaches-its-target")
+    _run(database, quick)
+    job = _job(database, job_id)
+    assert (job.status, job.reason, job.step) == (JobStatus.SUCCEEDED, Reason.TARGET_REACHED, 30)
+
+
+def test_a_job_may_have_less_patience_than_the_service(database: Database, quick: Settings) -> None:
+    job_id = _submit(database, "hangs", limits={"no_progress_seconds": 1})
+    _run(database, quick)
+    (attempt,) = _attempts(database, job_id)
+    assert attempt.reason == Reason.NO_PROGRESS
 
 
 def test_an_attempt_says_what_it_began_with(database: Database, quick: Settings) -> None:

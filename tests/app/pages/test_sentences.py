@@ -52,7 +52,11 @@ from store.tables import Evaluation, Event
         ("request", {"action": "cancel"}, "Cancellation requested."),
         ("request", {"action": "pause"}, "Pause requested."),
         ("request", {"action": "resume"}, "Pause withdrawn."),
-        ("extended", {"total_steps": 20_000}, "Budget extended to 20,000 steps."),
+        (
+            "extended",
+            {"total_steps": 20_000, "target_return": None},
+            "Extended: total_steps 20,000, target_return taken away.",
+        ),
         ("status", {"status": "paused", "reason": "paused_by_user"}, "Paused."),
         ("warning", {"message": "slow disk"}, "Warning: slow disk"),
         ("of_a_later_release", {}, "Of a later release."),
