@@ -34,14 +34,12 @@ def test_the_last_episode_ends_the_run(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def reachable(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingRun, int]:
     """With a target that an evaluation after the first one reaches, and the step of that."""
-    for seed in range(20):
-        run = a_run("CartPole-v1", seed=seed)
-        events = follow(train(run), tmp_path_factory.mktemp("whole"))
-        first, *others = (e for e in events if isinstance(e, Evaluated))
-        best = max(others, key=lambda e: (e.returns, -e.step))
-        if best.returns > first.returns:
-            return replace(run, target_return=best.returns[0]), best.step
-    raise AssertionError("none of twenty seeds learns anything")
+    run = a_run("CartPole-v1", seed=6, evaluation_mode="sample")
+    events = follow(train(run), tmp_path_factory.mktemp("whole"))
+    first, *others = (e for e in events if isinstance(e, Evaluated))
+    reaches = next((e for e in others if e.returns > first.returns), None)
+    assert reaches is not None, "with this seed it used to get better; another may be needed"
+    return replace(run, target_return=reaches.returns[0]), reaches.step
 
 
 def test_an_evaluation_that_reaches_the_target_ends_the_run(

@@ -31,9 +31,11 @@ def test_every_default_is_filled_in() -> None:
             "preset": "paper",
             "hyperparameters": asdict(PRESETS["paper"]),
         },
-        "budget": {"total_steps": 1000},
+        "budget": {"total_steps": 1000, "max_episodes": None, "max_seconds": None},
         "evaluation": {"every_steps": 50, "episodes": 10, "action_mode": "deterministic"},
         "checkpointing": {"every_steps": 100, "keep": 2},
+        "early_stopping": {"target_return": None},
+        "limits": {"max_runtime_seconds": None, "no_progress_seconds": None},
         "seed": 0,
     }
 
