@@ -64,6 +64,13 @@ class JobLinks(TypedDict):
     act: str | None
 
 
+class FailureCounts(TypedDict):
+    """Failed attempts by whose fault they were."""
+
+    infrastructure: int
+    error: int
+
+
 class JudgedSpec(TypedDict):
     estimate: EstimateView | None
     warnings: list[str]
@@ -82,6 +89,7 @@ class JobView(JudgedSpec):
     spec: dict[str, Any]
     progress: ProgressView
     attempt: int
+    failures: FailureCounts
     queue_position: int | None
     best: BestView | None
     latest_metrics: dict[str, Any]
@@ -105,7 +113,9 @@ class AttemptView(TypedDict):
     resumed_from: str | None
     start_step: int
     end_step: int | None
+    fault: str | None
     exit_code: int | None
+    peak_memory_bytes: int | None
     started_at: Time | None
     finished_at: Time | None
 

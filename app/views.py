@@ -33,11 +33,12 @@ from app.schemas import (
 from store.catalogue import EnvironmentEntry
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
+from store.failures import RETRIES, fault_of
 from store.jobs import queue_position
 from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
 from store.spec import JobSpec
-from store.states import CheckpointKind, JobStatus
+from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Attempt, Checkpoint, Evaluation, Event, Job, Policy
 
 ACTION_MODES = ["deterministic", "sample"]
@@ -69,6 +70,10 @@ def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
         "warnings": judged["warnings"],
         "progress": progress_view(job),
         "attempt": job.epoch,
+        "failures": {
+            "infrastructure": job.infrastructure_failures,
+            "error": job.error_failures,
+        },
         "queue_position": queue_position(session, job),
         "best": _best(job),
         "latest_metrics": job.latest_metrics,
@@ -150,6 +155,10 @@ def _reference(policy: Policy) -> PolicyReference:
     return {"id": policy.id, "name": policy.name, "version": policy.version}
 
 
+def _fault(reason: str | None) -> str | None:
+    return None if reason is None or reason not in RETRIES else fault_of(Reason(reason))
+
+
 def attempt_view(attempt: Attempt) -> AttemptView:
     return {
         "number": attempt.number,
@@ -163,7 +172,9 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         "resumed_from": attempt.resumed_from,
         "start_step": attempt.start_step,
         "end_step": attempt.end_step,
+        "fault": _fault(attempt.reason),
         "exit_code": attempt.exit_code,
+        "peak_memory_bytes": attempt.peak_memory_bytes,
         "started_at": to_rfc3339(attempt.started_at),
         "finished_at": to_rfc3339(attempt.finished_at),
     }

@@ -6,12 +6,13 @@ changes nothing and gets `Fenced`.
 
 from typing import Any
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms, to_ms
 from store.database import Database
 from store.events import append_event
+from store.failures import RETRIES, Retry
 from store.last_checkpoint import with_last_checkpoint
 from store.ownership import Claim, update_owned
 from store.settings import Settings
@@ -19,6 +20,8 @@ from store.states import TERMINAL, AttemptStatus, Desired, JobStatus, Reason
 from store.tables import Attempt, Job
 
 MAX_BACKOFF_SECONDS = 300
+# A checkpoint of this attempt may have set it to 0 already.
+_UNCHARGED = case((Job.attempts_since_progress > 0, Job.attempts_since_progress - 1), else_=0)
 
 
 def finish(
@@ -65,6 +68,7 @@ def finish_in(
         message=message,
         weights_sha256=weights_sha256,
         finished_at=now_ms(),
+        **({"error_failures": Job.error_failures + 1} if status == JobStatus.FAILED else {}),
     )
     _close_attempt(session, job, AttemptStatus(status.value), reason, message, exit_code)
     data = {"status": status, "reason": reason, "message": message}
@@ -108,10 +112,7 @@ def _let_go(session: Session, job: Job, status: JobStatus, reason: Reason) -> No
             lease_until=0,
             dispatched_at=0,
             not_before=0,
-            # A checkpoint of this attempt has set it to 0 already.
-            attempts_since_progress=case(
-                (Job.attempts_since_progress > 0, Job.attempts_since_progress - 1), else_=0
-            ),
+            attempts_since_progress=_UNCHARGED,
         )
         .execution_options(synchronize_session=False)
     )
@@ -158,28 +159,7 @@ def _requeue_or_fail(
 ) -> None:
     """The epoch is not raised here: leaving `running` already fences the old owner."""
     message = with_last_checkpoint(session, job, _storable(message), _storable(log))
-    values: dict[str, Any]
-    if job.desired == Desired.CANCEL:
-        values = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}
-    elif job.attempts_since_progress >= settings.max_attempts_without_progress:
-        message = (
-            f"{job.attempts_since_progress} attempts ended without a newer checkpoint; "
-            f"the last one: {reason}. {message or ''}"
-        ).strip()
-        values = {"status": JobStatus.FAILED, "reason": Reason.CRASH_LOOP}
-    elif job.desired == Desired.PAUSE:
-        values = {
-            "status": JobStatus.PAUSED,
-            "reason": Reason.PAUSED_BY_USER,
-            "desired": Desired.RUN,
-        }
-    else:
-        values = {
-            "status": JobStatus.QUEUED,
-            "reason": reason,
-            "dispatched_at": 0,
-            "not_before": now_ms() + to_ms(_backoff(settings, job.attempts_since_progress)),
-        }
+    values, message = _after_failure(session, settings, job, reason, message)
     ended = values["status"] in TERMINAL
     session.execute(
         update(Job)
@@ -189,6 +169,7 @@ def _requeue_or_fail(
             lease_until=0,
             worker=None,
             finished_at=now_ms() if ended else None,
+            infrastructure_failures=Job.infrastructure_failures + 1,
             **values,
         )
         .execution_options(synchronize_session=False)
@@ -201,6 +182,45 @@ def _requeue_or_fail(
         "exit_code": exit_code,
     }
     append_event(session, job.number, "status", data, attempt=job.epoch)
+
+
+def _after_failure(
+    session: Session, settings: Settings, job: Job, reason: Reason, message: str
+) -> tuple[dict[str, Any], str]:
+    """Of the job's row: where it stands next; and what to say of it."""
+    failed = {"status": JobStatus.FAILED, "reason": reason}
+    retry = RETRIES[reason]
+    if job.desired == Desired.CANCEL:
+        values = {"status": JobStatus.CANCELLED, "reason": Reason.CANCELLED_BY_USER}
+        return values, message
+    if retry is Retry.ONCE and _happened_before(session, job, reason):
+        return failed, f"For the second time: {message}"
+    uncharged = retry is Retry.WHEN_THERE_IS_SPACE
+    if not uncharged and job.attempts_since_progress >= settings.max_attempts_without_progress:
+        told = (
+            f"{job.attempts_since_progress} attempts ended without a newer checkpoint; "
+            f"the last one: {reason}. {message}"
+        )
+        return {**failed, "reason": Reason.CRASH_LOOP}, told.strip()
+    if job.desired == Desired.PAUSE:
+        status, why = JobStatus.PAUSED, Reason.PAUSED_BY_USER
+        return {"status": status, "reason": why, "desired": Desired.RUN}, message
+    seconds = _backoff(settings, job.attempts_since_progress)
+    queued = {"status": JobStatus.QUEUED, "reason": reason, "dispatched_at": 0}
+    if uncharged:
+        seconds = settings.storage_wait_seconds
+        queued["attempts_since_progress"] = _UNCHARGED
+    return {**queued, "not_before": now_ms() + to_ms(seconds)}, message
+
+
+def _happened_before(session: Session, job: Job, reason: Reason) -> bool:
+    query = select(func.count()).where(
+        Attempt.job_number == job.number,
+        Attempt.number > job.clock_after_attempt,
+        Attempt.number < job.epoch,
+        Attempt.reason == reason,
+    )
+    return session.execute(query).scalar_one() > 0
 
 
 def _backoff(settings: Settings, failures: int) -> float:

@@ -130,6 +130,13 @@ def record_fidelity(database: Database, claim: Claim, fidelity: Fidelity) -> Non
         session.get_one(Attempt, (claim.job_number, claim.epoch)).fidelity = fidelity
 
 
+def record_peak_memory(database: Database, claim: Claim, size: int | None) -> None:
+    with database.write() as session:
+        update_owned(session, claim)
+        attempt = session.get_one(Attempt, (claim.job_number, claim.epoch))
+        attempt.peak_memory_bytes = size
+
+
 def record_evaluation(
     database: Database, claim: Claim, result: EvaluationResult, bundle: PolicyBundle, *, keep: int
 ) -> str:

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     ring_again_seconds: float = Field(default=30.0, gt=0, le=LONGEST)
     # Doubled for each attempt, at most 300.
     backoff_seconds: float = Field(default=5.0, ge=0, le=LONGEST)
+    # Before a job whose checkpoint found no space is tried again.
+    storage_wait_seconds: float = Field(default=60.0, gt=0, le=LONGEST)
     max_attempts_without_progress: int = Field(default=3, ge=1)
     # A trainer that says nothing for this long hangs in its environment.
     no_progress_seconds: float = Field(default=300.0, gt=0, le=LONGEST)

@@ -95,6 +95,10 @@ class Job(Table):
     not_before: Mapped[int] = mapped_column(default=0)
     dispatched_at: Mapped[int] = mapped_column(default=0)
     attempts_since_progress: Mapped[int] = mapped_column(Integer, default=0)
+    infrastructure_failures: Mapped[int] = mapped_column(
+        Integer, default=0, server_default=text("0")
+    )
+    error_failures: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
     # Attempts up to this one took their time before the user's last retry or extension.
     clock_after_attempt: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
@@ -129,6 +133,7 @@ class Attempt(Table):
     resumed_from: Mapped[str | None]
     start_step: Mapped[int]
     end_step: Mapped[int | None]
+    peak_memory_bytes: Mapped[int | None]  # of the trainer process
     exit_code: Mapped[int | None] = mapped_column(Integer)  # negative: killed by that signal
     started_at: Mapped[int]
     finished_at: Mapped[int | None]

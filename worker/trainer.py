@@ -4,9 +4,11 @@ It reads its order from standard input, says what happens on the pipe it was giv
 checkpoint folders. It knows no database: what it says becomes true when the supervisor commits it.
 """
 
+import errno
 import faulthandler
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import IO, assert_never
 
 import torch
+from safetensors import SafetensorError
 
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
@@ -36,6 +39,7 @@ MAX_POINTS = 1_000
 MIN_LOG_EVERY = 25
 PACE_WINDOW_SECONDS = 30.0
 ALIVE_SECONDS = 5.0
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def training_run(spec: JobSpec, device: str) -> TrainingRun:
@@ -201,8 +205,16 @@ def reason_for(error: BaseException) -> Reason:
             return Reason.ENVIRONMENT_ERROR
         case ResumeError():
             return Reason.CHECKPOINT_CORRUPT
-        case OSError():
-            return Reason.STORAGE_ERROR
+        case torch.OutOfMemoryError():
+            return Reason.GPU_OUT_OF_MEMORY
+        case MemoryError():
+            return Reason.HOST_OUT_OF_MEMORY
+        case RuntimeError() if "DefaultCPUAllocator" in str(error):  # torch's own way to say it
+            return Reason.HOST_OUT_OF_MEMORY
+        case OSError(errno=number):
+            return Reason.STORAGE_FULL if number in NO_SPACE else Reason.STORAGE_ERROR
+        case SafetensorError() if found := re.search(r"\(os error (\d+)\)", str(error)):
+            return Reason.STORAGE_FULL if int(found[1]) in NO_SPACE else Reason.STORAGE_ERROR
         case _:
             return Reason.INTERNAL_ERROR
 

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -14,12 +15,14 @@ from typing import IO
 
 from store.processes import kill_group
 from worker.channel import STACK_SIGNAL, Message, Order, receive
+from worker.memory import oom_kills, peak_resident_bytes
 
 # The trainer runs environment code: it gets no key, no database, no broker.
 SECRET_PREFIX = "MRQ_"
 LOG_TAIL_BYTES = 2_000
 STACK_BYTES = 20_000
 STACK_SECONDS = 1.0
+MEMORY_SECONDS = 1.0
 TRAINER = "worker.trainer"
 
 
@@ -46,6 +49,10 @@ class TrainerProcess:
             os.close(write_end)
         self._stream = os.fdopen(read_end, "rb")
         self._heard_all = False
+        self._killed_by_us = False
+        self._oom_kills = oom_kills()
+        self._peak_memory: int | None = None
+        self._peak_memory_due = 0.0
         threading.Thread(target=self._read, args=(self._stream,), daemon=True).start()
         self._say(json.dumps(asdict(order)))
 
@@ -55,6 +62,7 @@ class TrainerProcess:
 
     def next_message(self, timeout: float) -> Message | None:
         """None when nothing came in time, or nothing will come: then `exit_code` is set."""
+        self._look_at_memory()
         try:
             message = self._messages.get(timeout=timeout)
         except queue.Empty:
@@ -71,12 +79,25 @@ class TrainerProcess:
         """None while it runs or messages are still unread. Negative: killed by that signal."""
         return self._process.returncode if self._heard_all else None
 
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        """The most that was resident at once, to within a second of its end. Of the trainer
+        itself, not of what its environment started."""
+        return self._peak_memory
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        """The kernel killed a process of this cgroup while it ran, and it was killed, not by us."""
+        killed = self.exit_code == -signal.SIGKILL and not self._killed_by_us
+        return killed and oom_kills() > self._oom_kills
+
     def ask_to_stop(self) -> None:
         """It writes a checkpoint of the step it is in and ends."""
         self._say("stop")
 
     def kill(self) -> None:
         """The whole process group, with whatever the environment started."""
+        self._killed_by_us = True
         kill_group(self._process.pid)
         self._process.wait()
 
@@ -113,6 +134,11 @@ class TrainerProcess:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
+
+    def _look_at_memory(self) -> None:
+        if time.monotonic() >= self._peak_memory_due:
+            self._peak_memory_due = time.monotonic() + MEMORY_SECONDS
+            self._peak_memory = peak_resident_bytes(self._process.pid) or self._peak_memory
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None

@@ -38,6 +38,14 @@ ADVICE: Mapping[str, str] = {
         "continued: submit the job again, and it begins anew."
     ),
     "storage_error": "Check that the artifact folder is writable and has space left.",
+    "host_out_of_memory": (
+        "Make buffer_size, batch_size or the networks smaller, or give the worker more memory. "
+        "MRQ_JOB_MEMORY_BYTES refuses such jobs before they start."
+    ),
+    "gpu_out_of_memory": (
+        "Another process may hold the GPU's memory. If not, make batch_size or the networks "
+        "smaller."
+    ),
     "spec_invalid": "Correct the spec as the message says and submit it as a new job.",
     "max_runtime_exceeded": (
         "Retry it: it goes on from its last checkpoint, and its time is counted anew. Or clone it "

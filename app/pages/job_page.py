@@ -16,7 +16,7 @@ from app.pages.failure import failure_of
 from app.pages.history import newest_events
 from app.pages.observations import example_observation
 from app.pages.parameters import parameters_of
-from app.pages.sentences import MODES, curve_summary, network_input, reason_text
+from app.pages.sentences import FIDELITIES, MODES, curve_summary, network_input, reason_text
 from app.views import job_view
 from store.clock import to_rfc3339
 from store.jobs import list_attempts
@@ -62,9 +62,11 @@ class AttemptRow:
     reason: str | None
     message: str | None
     worker: str
+    fidelity: str | None
     start_step: int
     end_step: int | None
     exit_code: int | None
+    peak_memory_bytes: int | None
     started_at: str
     finished_at: str | None
 
@@ -93,6 +95,7 @@ def read_results(session: Session, job: Job, base_url: str) -> dict[str, Any]:
         "drawing": draw(curve),
         "summary": curve_summary(curve.evaluations),
         "modes": MODES,
+        "fidelities": FIDELITIES,
         "evaluations": _newest_first(curve.evaluations),
         "checkpoints": [_checkpoint_row(c, job, policies, returns) for c in checkpoints],
         "events": newest_events(session, job),
@@ -178,9 +181,11 @@ def _attempt_row(attempt: Attempt) -> AttemptRow:
         reason=attempt.reason,
         message=attempt.message,
         worker=attempt.worker,
+        fidelity=attempt.fidelity,
         start_step=attempt.start_step,
         end_step=attempt.end_step,
         exit_code=attempt.exit_code,
+        peak_memory_bytes=attempt.peak_memory_bytes,
         started_at=started,
         finished_at=to_rfc3339(attempt.finished_at),
     )

@@ -23,6 +23,9 @@ REASONS: Mapping[str, str] = {
     "environment_error": "the environment raised an error",
     "checkpoint_corrupt": "no checkpoint could be read",
     "storage_error": "the storage failed",
+    "storage_full": "the storage is full",
+    "host_out_of_memory": "the host ran out of memory",
+    "gpu_out_of_memory": "the GPU ran out of memory",
     "spec_invalid": "the spec cannot be run",
     "internal_error": "an internal error",
     "drained": "its worker shut down",
@@ -117,6 +120,14 @@ def network_input(environment: Mapping[str, Any]) -> str:
     kind = "pixels" if fact["kind"] == "pixels" else "a flat vector"
     frames = f", the latest {history} frames together" if history > 1 else ""
     return f"Observations reach the network as {kind}, {shape}{frames}."
+
+
+# What an attempt began with.
+FIDELITIES: Mapping[str | None, str] = {
+    "none": "nothing",
+    "exact": "everything",
+    "state": "all it had learnt",
+}
 
 
 # Of what an evaluation does with the policy's output.

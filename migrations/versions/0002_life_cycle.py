@@ -1,4 +1,4 @@
-"""What a user wants of a running job, clones, and what an attempt began with"""
+"""What a user wants of a running job, clones, whose fault failures were, what attempts had"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,9 +20,12 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("grace_seconds", sa.Double(), nullable=True))
     clock = sa.Column("clock_after_attempt", sa.BigInteger(), nullable=False, server_default="0")
     op.add_column("jobs", clock)
+    for name in ("infrastructure_failures", "error_failures"):
+        op.add_column("jobs", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
     op.add_column("jobs", sa.Column("cloned_from", sa.Text(), nullable=True))
     op.add_column("attempts", sa.Column("device", sa.Text(), nullable=True))
     op.add_column("attempts", sa.Column("fidelity", sa.Text(), nullable=True))
+    op.add_column("attempts", sa.Column("peak_memory_bytes", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
@@ -31,9 +34,12 @@ def downgrade() -> None:
     op.execute("UPDATE attempts SET status = 'released' WHERE status = 'paused'")
     op.execute("ALTER TABLE jobs ADD COLUMN cancel_requested BOOLEAN NOT NULL DEFAULT false")
     op.execute("UPDATE jobs SET cancel_requested = true WHERE desired = 'cancel'")
+    op.drop_column("attempts", "peak_memory_bytes")
     op.drop_column("attempts", "fidelity")
     op.drop_column("attempts", "device")
     op.drop_column("jobs", "cloned_from")
+    op.drop_column("jobs", "error_failures")
+    op.drop_column("jobs", "infrastructure_failures")
     op.drop_column("jobs", "clock_after_attempt")
     op.drop_column("jobs", "grace_seconds")
     op.drop_column("jobs", "desired")

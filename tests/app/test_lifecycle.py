@@ -6,7 +6,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from store.database import Database
+from store.endings import give_up_attempt
 from store.settings import Settings
+from store.states import Reason
 from tests.app.driving import claim, row_counts, spec, submit, trained_job
 
 ACTIONS = ("cancel", "pause", "resume", "retry")
@@ -188,3 +190,18 @@ def test_the_same_key_clones_once(client: TestClient, database: Database) -> Non
     assert again.headers["idempotent-replayed"] == "true"
     other = client.post(f"/jobs/{second}/clone", json={}, headers=key)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_failures_are_told_by_whose_fault_they_were(
+    client: TestClient, database: Database, settings: Settings
+) -> None:
+    job_id = submit(database)
+    taken = claim(database, settings)
+    reason = Reason.HOST_OUT_OF_MEMORY
+    give_up_attempt(database, settings, taken, reason, message="no memory", exit_code=-9)
+    job = client.get(f"/jobs/{job_id}").json()
+    assert job["failures"] == {"infrastructure": 1, "error": 0}
+    (attempt,) = client.get(f"/jobs/{job_id}/attempts").json()["data"]
+    assert (attempt["reason"], attempt["fault"]) == (reason, "infrastructure")
+    assert (attempt["device"], attempt["fidelity"]) == ("cpu", None)
+    assert attempt["peak_memory_bytes"] is None

@@ -12,7 +12,7 @@ import redis
 
 from store.settings import Settings
 from tests.deploy.files import compose, text
-from worker.supervisor import STOP_GRACE_SECONDS
+from worker.attempt import STOP_GRACE_SECONDS
 
 OURS = ("app", "worker", "reconciler", "migrate")
 SERVICES = compose()["services"]

@@ -213,6 +213,30 @@ def test_a_job_may_have_less_patience_than_the_service(database: Database, quick
     assert attempt.reason == Reason.NO_PROGRESS
 
 
+# ---- what is told of an attempt
+
+
+@pytest.mark.parametrize(
+    ("kills", "reason"),
+    [((4, 5), Reason.HOST_OUT_OF_MEMORY), ((4, 4), Reason.TRAINER_DIED)],
+)
+def test_a_trainer_that_the_kernel_killed_for_its_memory(
+    database: Database,
+    quick: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    kills: tuple[int, int],
+    reason: Reason,
+) -> None:
+    counts = iter(kills)
+    monkeypatch.setattr("worker.trainer_process.oom_kills", lambda: next(counts))
+    job_id = _submit(database, "crashes")
+    _run(database, quick)
+    (attempt,) = _attempts(database, job_id)
+    assert (attempt.reason, attempt.exit_code) == (reason, -9)
+    assert attempt.peak_memory_bytes is not None
+    assert attempt.peak_memory_bytes > 1 << 20
+
+
 def test_an_attempt_says_what_it_began_with(database: Database, quick: Settings) -> None:
     job_id = _submit(database, "begins-and-crashes")
     for _ in range(2):

@@ -21,7 +21,7 @@ from store.settings import Settings
 from store.spec import JobSpec
 from store.states import AttemptStatus, JobStatus, Reason
 from store.tables import Attempt, Job
-from worker import supervisor as supervisor_module
+from worker import attempt as attempt_module
 from worker.supervisor import Supervisor
 
 # The transactions themselves are tested on both databases, in tests/store.
@@ -159,7 +159,7 @@ def test_an_error_of_ours_ends_the_attempt_and_is_told(database: Database, quick
 def test_a_trainer_that_will_not_stop_is_killed_and_the_drained_job_not_charged(
     database: Database, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "STOP_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(attempt_module, "STOP_GRACE_SECONDS", 0.5)
     job_id = _submit(database, "ignores-stop")
     beginning = time.monotonic()
     _supervisor(database, quick, lambda: time.monotonic() > beginning + 0.5).run_next()

@@ -1,13 +1,19 @@
 """What the trainer says of its speed, of being alive, and of what it cannot do."""
 
+import errno
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors import SafetensorError
 
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
 from mrq_core.spaces import SpaceError
@@ -96,12 +102,50 @@ def test_our_own_environments_are_imported_before_they_are_made() -> None:
         # A space that training cannot use: the same job would fail the same way again.
         (SpaceError(kind="dtype", expected="a space", got="text"), Reason.ENVIRONMENT_ERROR),
         (ResumeError("of another format"), Reason.CHECKPOINT_CORRUPT),
-        (OSError("disk full"), Reason.STORAGE_ERROR),
+        (OSError(errno.EIO, "the disk is broken"), Reason.STORAGE_ERROR),
+        (OSError(errno.ENOSPC, "no space left"), Reason.STORAGE_FULL),
+        (OSError(errno.EDQUOT, "beyond the quota"), Reason.STORAGE_FULL),
+        # As safetensors 0.8 says it; test_a_full_disk_is_told_as_such sees it say so.
+        (SafetensorError("I/O error: No space left (os error 28)"), Reason.STORAGE_FULL),
+        (SafetensorError("I/O error: Input/output error (os error 5)"), Reason.STORAGE_ERROR),
+        (torch.OutOfMemoryError("CUDA out of memory"), Reason.GPU_OUT_OF_MEMORY),
+        (MemoryError(), Reason.HOST_OUT_OF_MEMORY),
         (RuntimeError("ours"), Reason.INTERNAL_ERROR),
     ],
 )
 def test_every_error_has_its_reason(error: BaseException, reason: Reason) -> None:
     assert reason_for(error) == reason
+
+
+def test_torch_without_memory_is_told_as_such() -> None:
+    with pytest.raises(RuntimeError) as refused:
+        torch.empty(1 << 50)
+    assert reason_for(refused.value) == Reason.HOST_OUT_OF_MEMORY
+
+
+FILL = """
+import sys
+import numpy as np
+from safetensors.numpy import save_file
+from worker.trainer import reason_for
+try:
+    save_file({"a": np.zeros(1 << 20)}, sys.argv[1] + "/agent.safetensors")
+except Exception as error:
+    print(reason_for(error))
+"""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 and "CI" not in os.environ, reason="only root may mount a disk this small"
+)
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    """The real one: a megabyte of tmpfs, in a mount namespace of its own that ends with it."""
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh"]
+    done = subprocess.run(
+        [*command, str(tmp_path), sys.executable, FILL], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "storage_full\n"), done.stderr
 
 
 def test_a_checkpoint_in_the_format_of_another_release_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from app.pages.sentences import REASONS, curve_summary, event_sentence
-from store.states import Reason
+from app.pages.sentences import FIDELITIES, REASONS, curve_summary, event_sentence
+from store.states import Fidelity, Reason
 from store.tables import Evaluation, Event
 
 
@@ -68,6 +68,7 @@ def test_events_are_told_in_sentences(type: str, data: dict[str, Any], sentence:
 
 def test_every_reason_has_words() -> None:
     assert set(REASONS) == {reason.value for reason in Reason}
+    assert set(FIDELITIES) == {*Fidelity}
 
 
 def _evaluation(step: int, *returns: float) -> Evaluation:
