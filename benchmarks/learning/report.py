@@ -1,13 +1,14 @@
-"""`python -m benchmarks.learning.report FOLDER [FOLDER ...]`: curves and tables of result files.
+"""`python -m benchmarks.learning.report [FOLDER ...]`: curves and tables of result files.
 
-Writes one CSV and one SVG per task, and of what it found the pages `tasks.md` (small tasks) and
-`paper.md`; beside this file, or into `--into`.
+Keeps the result files in `results`, and of all that are there writes one CSV and one SVG per task,
+and the pages `tasks.md` (small tasks) and `paper.md`; beside this file, or into `--into`.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -72,8 +73,8 @@ def write_curves(group: TaskResults, folder: Path) -> None:
         writer.writerow(["seed", "step", "return_mean", "return_min", "return_max", "episodes"])
         for result in group.results:
             for e in result.evaluations:
-                numbers = [round(x, 3) for x in (e.mean, min(e.returns), max(e.returns))]
-                writer.writerow([result.seed, e.step, *numbers, len(e.returns)])
+                numbers = [round(x, 3) for x in (e.mean, e.least, e.most)]
+                writer.writerow([result.seed, e.step, *numbers, e.episodes])
     curves = [
         Curve(f"seed {r.seed}", [(e.step, e.mean) for e in r.evaluations]) for r in group.results
     ]
@@ -101,7 +102,7 @@ def facts(groups: Sequence[TaskResults]) -> str:
             ", ".join(f"{name} {number}" for name, number in r.versions.items()) for r in results
         ),
         modes=_all(result.action_mode for result in results),
-        episodes=_all(str(len(result.last.returns)) for result in results),
+        episodes=_all(str(result.last.episodes) for result in results),
     )
 
 
@@ -115,7 +116,7 @@ def small_row(result: Result) -> str:
         str(result.seed),
         changed or "nothing",
         f"{last.mean:.2f}",
-        f"{min(last.returns):.2f}",
+        f"{last.least:.2f}",
         f"{best.mean:.2f} at {best.step:,}",
         f"{task.wanted:g}",
         "yes" if last.mean >= task.wanted else "NO",
@@ -163,11 +164,15 @@ def _all(values: Iterable[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER")
     parser.add_argument("--into", type=Path, default=Path(__file__).parent)
     parser.add_argument("--published", type=Path, default=PUBLISHED)
     options = parser.parse_args()
-    groups = grouped(read_results(options.folders), options.published)
+    kept: Path = options.into / "results"
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in [path for folder in options.folders for path in folder.glob("*-seed-*.json")]:
+        shutil.copyfile(path, kept / path.name)
+    groups = grouped(read_results([kept]), options.published)
     if not groups:
         parser.error("no result files there")
     curves: Path = options.into / "curves"

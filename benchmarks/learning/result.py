@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,13 @@ TASKS: Mapping[str, Task] = {**SMALL_TASKS, **PAPER_TASKS}
 
 @dataclass(frozen=True)
 class Evaluation:
-    step: int
-    returns: tuple[float, ...]
+    """Of the returns of its episodes."""
 
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(self.returns)
+    step: int
+    mean: float
+    least: float
+    most: float
+    episodes: int
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,11 @@ def read_results(folders: Iterable[Path]) -> list[Result]:
 def read_result(path: Path) -> Result:
     name, _, seed = path.stem.rpartition("-seed-")
     task, stored = TASKS[name], json.loads(path.read_text())
-    evaluations = sorted((int(step), returns) for step, returns in stored["evaluations"].items())
     used, preset = stored["spec"]["hyperparameters"], dataclasses.asdict(PRESETS[task.preset])
     return Result(
         task=task,
         seed=int(seed),
-        evaluations=tuple(Evaluation(step, tuple(returns)) for step, returns in evaluations),
+        evaluations=tuple(sorted(_evaluations(stored), key=lambda each: each.step)),
         changes={field: value for field, value in used.items() if value != preset[field]},
         # The first result files did not name these two.
         action_mode=stored.get("action_mode", "deterministic"),
@@ -73,3 +73,12 @@ def read_result(path: Path) -> Result:
         commit=stored["commit"],
         versions={"Python": stored["python"], **stored["versions"]},
     )
+
+
+def _evaluations(stored: Mapping[str, Any]) -> Iterator[Evaluation]:
+    """The first runs kept no episode's return, only what the curves show."""
+    for step, returns in stored.get("evaluations", {}).items():
+        facts = (statistics.fmean(returns), min(returns), max(returns), len(returns))
+        yield Evaluation(int(step), *facts)
+    for step, (mean, least, most, episodes) in stored.get("summaries", {}).items():
+        yield Evaluation(int(step), mean, least, most, episodes)

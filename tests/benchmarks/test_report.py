@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.learning.published import PublishedPoint, published_points
-from benchmarks.learning.report import grouped, paper_page, small_page, write_curves
-from benchmarks.learning.result import read_result, read_results
+from benchmarks.learning.report import grouped, main, paper_page, small_page, write_curves
+from benchmarks.learning.result import Evaluation, read_result, read_results
 from mrq_core.config import PRESETS
 
 PUBLISHED = """suite,env,step,mean,std,ci95_lo,ci95_hi,n_seeds
@@ -120,6 +120,34 @@ def test_the_first_result_files_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(stored))
     result = read_result(path)
     assert (result.seed, result.action_mode, result.changes) == (1, "deterministic", {})
+
+
+def test_the_first_runs_kept_only_what_their_curves_show(tmp_path: Path) -> None:
+    path = write_result(tmp_path, "reacher-easy", 1, {}, preset="paper")
+    stored = json.loads(path.read_text())
+    del stored["evaluations"]
+    summaries = {"25000": [5.0, 1.0, 9.0, 10], "0": [2.0, 2.0, 2.0, 10]}
+    path.write_text(json.dumps(stored | {"summaries": summaries}))
+    result = read_result(path)
+    assert [e.step for e in result.evaluations] == [0, 25_000]
+    assert result.last == Evaluation(25_000, 5.0, 1.0, 9.0, 10)
+
+
+def test_runs_of_another_day_stay_in_the_pages(
+    tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into = tmp_path / "into"
+    for day, seed in (("monday", 0), ("tuesday", 1)):
+        folder = tmp_path / day
+        folder.mkdir()
+        write_result(folder, "reacher-easy", seed, {"25000": [600.0]}, preset="paper")
+        arguments = ["report", str(folder), "--into", str(into), "--published", str(published)]
+        monkeypatch.setattr("sys.argv", arguments)
+        main()
+    _, *runs = rows((into / "paper.md").read_text())
+    assert [run[2] for run in runs] == ["0", "1"]
+    kept = sorted(path.name for path in (into / "results").iterdir())
+    assert kept == ["reacher-easy-seed-0.json", "reacher-easy-seed-1.json"]
 
 
 def test_curves_hold_every_evaluation(tmp_path: Path, published: Path) -> None:
