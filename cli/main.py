@@ -1,6 +1,8 @@
 """The `mrq` command."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +14,12 @@ from cli.folder import make_folder
 from cli.up import up as run_service
 from store.database import Database
 from store.errors import SetupError
+from store.garbage import Garbage, damaged_checkpoints, find_garbage, remove_garbage
+from store.invariants import broken_invariants
 from store.keys import login_link as make_link
 from store.keys import read_api_key
 from store.schema import migrate as migrate_database
+from store.schema import require_current_schema
 from store.settings import Settings
 
 cli = typer.Typer(
@@ -52,6 +57,63 @@ def migrate(data_dir: DataDir = None) -> None:
     migrate_database(database)
     database.dispose()
     _say("the database has this release's schema")
+
+
+@cli.command()
+def doctor(
+    data_dir: DataDir = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="Read every checkpoint's files, too: it may take long.")
+    ] = False,
+) -> None:
+    """Look for what must never be, and say what to do. Exit code 1 if there is something.
+
+    Changes nothing, and may be run while the service runs.
+    """
+    settings = _settings(data_dir)
+    with _database(settings) as database:
+        findings = broken_invariants(database, settings)
+        if files:
+            findings += damaged_checkpoints(database, settings)
+        garbage = find_garbage(database, settings)
+    for each in findings:
+        sys.stdout.write(f"{each.invariant} {each.job_id}: {each.text}. {each.advice}\n")
+    if garbage:
+        _say(f"{_in_words(garbage)}; `mrq gc` removes it")
+    _say(f"{len(findings)} findings" if findings else "all invariants hold")
+    if findings:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def gc(
+    data_dir: DataDir = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say it, remove nothing.")] = False,
+) -> None:
+    """Remove checkpoint folders that no row names and nobody can still be writing."""
+    settings = _settings(data_dir)
+    with _database(settings) as database:
+        garbage = find_garbage(database, settings)
+    for each in garbage:
+        sys.stdout.write(f"{each.folder} {each.size_bytes}\n")
+    if not dry_run:
+        remove_garbage(settings, garbage)
+    _say(f"{_in_words(garbage)}{', nothing was removed' if dry_run else ''}")
+
+
+def _in_words(garbage: Sequence[Garbage]) -> str:
+    size = sum(each.size_bytes for each in garbage)
+    return f"{len(garbage)} folders without a row, {size:,} bytes"
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.database_url)
+    require_current_schema(database)
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 @cli.command("login-link")

@@ -10,7 +10,8 @@ import re
 import shutil
 import uuid
 from collections import ChainMap, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ FORMAT_VERSION = 1
 GENERATIONS = 2
 _SAFE = re.compile(r"job_[0-9a-f]+/\d+-\d+")
 # A finished folder is EPOCH-STEP, one being written .tmp-EPOCH-RANDOM.
+_JOB = re.compile(r"job_[0-9a-f]+")
 _OURS = re.compile(r"(\.tmp-)?(?P<epoch>\d+)-\w+")
 
 
@@ -33,6 +35,17 @@ class StoredFolder:
     sha256: str  # over the sorted (name, sha256) pairs of its files
     files: dict[str, str]  # name -> sha256
     format_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundFolder:
+    """A folder in the artifact folder, whether a row names it or not."""
+
+    folder: str  # relative to the artifact folder
+    job_id: str
+    epoch: int
+    modified_at: float  # seconds since 1970, by this host's clock
+    size_bytes: int
 
 
 class Content(NamedTuple):
@@ -106,6 +119,29 @@ class ArtifactFolder:
 
     def remove(self, folder: str) -> None:
         shutil.rmtree(self._inside(folder), ignore_errors=True)
+
+    def folders(self) -> Iterator[FoundFolder]:
+        """All checkpoint folders there are, finished or not; what is not ours is left out."""
+        for job_folder in sorted(self.root.glob("job_*")):
+            for path in sorted(job_folder.iterdir()):
+                if (ours := _OURS.fullmatch(path.name)) is not None:
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        yield FoundFolder(
+                            folder=f"{job_folder.name}/{path.name}",
+                            job_id=job_folder.name,
+                            epoch=int(ours["epoch"]),
+                            modified_at=path.stat().st_mtime,
+                            size_bytes=sum(file.stat().st_size for file in path.iterdir()),
+                        )
+
+    def remove_stray(self, folder: str) -> None:
+        """One that `folders` has named, and its job's folder if that is empty then."""
+        job_id, _, name = folder.partition("/")
+        assert _JOB.fullmatch(job_id)
+        assert _OURS.fullmatch(name), f"folder names are ours alone: {folder!r}"
+        shutil.rmtree(self.root / job_id / name, ignore_errors=True)
+        with suppress(OSError):
+            (self.root / job_id).rmdir()
 
     def sweep(self, job_id: str, *, named: set[str], epoch: int) -> None:
         """Removes what earlier attempts left without a row.

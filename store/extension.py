@@ -43,7 +43,7 @@ def extend_job(database: Database, settings: Settings, job_id: str, ends: Mappin
             )
         refuse_if_too_large(spec, settings.job_memory_bytes)
         job.spec, job.spec_sha256, job.total_steps = spec.to_json(), spec.sha256(), total
-        append_event(session, job.number, "extended", dict(ends))
+        append_event(session, job.number, "extended", dict(ends), attempt=job.epoch)
 
     return act(database, job_id, Action.EXTEND, extend)
 

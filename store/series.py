@@ -79,7 +79,7 @@ def read_series(
     points: list[tuple[int, float | str]] = [
         (step, _FLAGS[flag] if value is None else value)
         for step, attempt, value, flag in session.execute(query)
-        if step <= ceilings[attempt]
+        if step <= ceilings.get(attempt, -1)  # an attempt without a row does not count
     ]
     return Series(key=key, points=thin(points, max_points))
 

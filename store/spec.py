@@ -56,6 +56,12 @@ Steps = Annotated[int, Field(ge=1, le=100_000_000), BeforeValidator(_whole)]
 MAX_MARKS = 2_000
 
 
+def log_every_steps(total_steps: int) -> int:
+    """Steps between two reports of metrics: a curve is drawn from a thousand points at most, so no
+    more are kept."""
+    return max(25, total_steps // 1_000)
+
+
 def refused(path: str, message: str) -> PydanticCustomError:
     """For checks between fields: `path` names the one to change, relative to the failing part."""
     return PydanticCustomError("refused", "{message}", {"path": path, "message": message})

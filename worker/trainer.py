@@ -30,13 +30,10 @@ from mrq_core.spaces import SpaceError
 from mrq_core.training import train
 from store.artifacts import GENERATIONS, ArtifactFolder
 from store.processes import die_with_parent
-from store.spec import JobSpec
+from store.spec import JobSpec, log_every_steps
 from store.states import Reason
 from worker.channel import STACK_SIGNAL, Kind, Message, Order, StopRequest, send
 
-# A curve is drawn from at most this many points, so no more are logged.
-MAX_POINTS = 1_000
-MIN_LOG_EVERY = 25
 PACE_WINDOW_SECONDS = 30.0
 ALIVE_SECONDS = 5.0
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -62,7 +59,7 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
         evaluation_episodes=spec.evaluation.episodes,
         evaluation_mode=spec.evaluation.action_mode,
         checkpoint_every=spec.checkpointing.every_steps,
-        log_every=max(MIN_LOG_EVERY, total // MAX_POINTS),
+        log_every=log_every_steps(total),
         device=device,
     )
 

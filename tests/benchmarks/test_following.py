@@ -32,7 +32,7 @@ def test_the_result_says_what_ran(tmp_path: Path) -> None:
     )  # fmt: skip
     assert dict(result.changes) == TASK.changes
     assert [evaluation.step for evaluation in result.evaluations] == [0, 20, 40, 60, 80]
-    assert {len(evaluation.returns) for evaluation in result.evaluations} == {2}
+    assert {evaluation.episodes for evaluation in result.evaluations} == {2}
 
 
 def test_an_interrupted_run_goes_on_to_the_same_result(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Files beside rows: what the rows name must be there, what they do not name is garbage."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store.artifacts import ArtifactFolder, CheckpointCorrupt
+from store.database import Database
+from store.invariants import Finding
+from store.settings import Settings
+from store.states import CheckpointKind, JobStatus
+from store.tables import Checkpoint, Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Garbage:
+    folder: str  # relative to the artifact folder
+    size_bytes: int
+
+
+def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
+    """Folders that no row names, that nobody can still be writing, and older than two leases: the
+    row of a checkpoint comes after its folder."""
+    artifacts = ArtifactFolder(settings.artifact_dir)
+    # Before the rows are read: what is newer may have got its row since.
+    folders = list(artifacts.folders())
+    oldest = time.time() - 2 * settings.lease_seconds
+    with database.read() as session:
+        jobs = {job.id: job for job in session.scalars(select(Job))}
+        named = set(session.scalars(select(Checkpoint.folder)))
+    return [
+        Garbage(folder=each.folder, size_bytes=each.size_bytes)
+        for each in folders
+        if each.folder not in named
+        and each.modified_at < oldest
+        and not _may_be_written(jobs.get(each.job_id), each.epoch)
+    ]
+
+
+def _may_be_written(job: Job | None, epoch: int) -> bool:
+    return job is not None and job.status == JobStatus.RUNNING and job.epoch <= epoch
+
+
+def remove_garbage(settings: Settings, garbage: list[Garbage]) -> None:
+    artifacts = ArtifactFolder(settings.artifact_dir)
+    for each in garbage:
+        artifacts.remove_stray(each.folder)
+
+
+def damaged_checkpoints(database: Database, settings: Settings) -> Iterator[Finding]:
+    """Reads every training checkpoint that a row names: I4 for files, bit by bit."""
+    artifacts = ArtifactFolder(settings.artifact_dir)
+    with database.read() as session:
+        found = _training_checkpoints(session)
+    for job_id, checkpoint in found:
+        assert checkpoint.folder is not None
+        try:
+            artifacts.verified(checkpoint.folder, checkpoint.manifest["files"])
+        except CheckpointCorrupt as error:
+            if _is_gone(database, checkpoint):
+                continue  # its job went on meanwhile and removed it
+            yield Finding(
+                invariant="I4",
+                job_id=job_id,
+                text=f"checkpoint {checkpoint.id} of step {checkpoint.step}: {error}",
+                advice="its job falls back to the one before; see to the disk",
+            )
+
+
+def _training_checkpoints(session: Session) -> list[tuple[str, Checkpoint]]:
+    query = (
+        select(Job.id, Checkpoint)
+        .join(Job, Job.number == Checkpoint.job_number)
+        .where(Checkpoint.kind == CheckpointKind.TRAINING)
+        .order_by(Checkpoint.job_number, Checkpoint.step)
+    )
+    return [(job_id, checkpoint) for job_id, checkpoint in session.execute(query)]
+
+
+def _is_gone(database: Database, checkpoint: Checkpoint) -> bool:
+    with database.read() as session:
+        return session.get(Checkpoint, checkpoint.id) is None
