@@ -3,20 +3,28 @@
 from copy import deepcopy
 from typing import Any
 
+from store.spec import default_every_steps, default_name
+
+DEFAULT_PRESET = "paper"
+
 
 def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """`spec` is resolved: it names every default, also those that follow from other fields.
-
-    So the environment's other fields begin anew where its id is another, and the
-    hyperparameters where the preset is.
-    """
+    """`spec` is resolved: it names every default, also those that follow from other fields. Such a
+    one is left out where the field that it follows from is another, so that it follows anew."""
     base = deepcopy(spec)
-    environment, algorithm = overrides.get("environment"), overrides.get("algorithm")
-    base.get("environment", {}).pop("observation", None)  # a fact that follows from the rest
-    if _changes(base.get("environment"), environment, "id"):
+    base["environment"].pop("observation", None)
+    environment, algorithm = base["environment"], base["algorithm"]
+    if _differs(overrides.get("environment"), "id", environment["id"]):
+        if base["name"] == default_name(environment["id"]):
+            del base["name"]  # or the clone would take over the first one's policies
         base["environment"] = {}
-    if _changes(base.get("algorithm"), algorithm, "preset"):
-        base["algorithm"].pop("hyperparameters", None)
+    if _differs(overrides.get("algorithm"), "preset", algorithm["preset"], DEFAULT_PRESET):
+        algorithm.pop("hyperparameters", None)
+    total = base["budget"]["total_steps"]
+    if _differs(overrides.get("budget"), "total_steps", total):
+        for part in ("evaluation", "checkpointing"):
+            if base[part]["every_steps"] == default_every_steps(part, total):
+                del base[part]["every_steps"]
     return merged(base, overrides)
 
 
@@ -34,5 +42,8 @@ def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _changes(part: Any, patch: Any, field: str) -> bool:
-    return isinstance(patch, dict) and field in patch and patch[field] != part.get(field)
+def _differs(patch: Any, field: str, now: Any, default: Any = None) -> bool:
+    if not isinstance(patch, dict) or field not in patch:
+        return False
+    wanted = default if patch[field] is None else patch[field]
+    return bool(wanted != now)

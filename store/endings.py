@@ -144,8 +144,21 @@ def reap_expired(database: Database, settings: Settings) -> int:
         ).all()
         for job in expired:
             message = f"The lease of {job.worker} ran out: the worker died or was cut off."
+            # Not until now: this service may have been down for hours itself.
+            ended_at = job.lease_until
             _requeue_or_fail(session, settings, job, Reason.WORKER_LOST, message, None)
+            _correct_end(session, job, ended_at)
         return len(expired)
+
+
+def _correct_end(session: Session, job: Job, ended_at: int) -> None:
+    began = Attempt.started_at
+    session.execute(
+        update(Attempt)
+        .where(Attempt.job_number == job.number, Attempt.number == job.epoch)
+        .values(finished_at=case((began > ended_at, began), else_=ended_at))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _requeue_or_fail(

@@ -12,7 +12,7 @@ from store.events import append_event
 from store.lifecycle import Action, act
 from store.settings import Settings
 from store.spec import MAX_MARKS, JobSpec
-from store.states import JobStatus
+from store.states import JobStatus, Reason
 from store.tables import Job
 
 # What ends a job well, and the part of its spec that says so.
@@ -36,16 +36,29 @@ def extend_job(database: Database, settings: Settings, job_id: str, ends: Mappin
             _require_more(name, value, job.spec.get(ENDS[name], {}).get(name))
         spec = JobSpec.model_validate(_longer(job.spec, ends))
         total = spec.budget.total_steps
-        if job.status == JobStatus.SUCCEEDED and job.step >= total:
-            raise InvalidInput(
-                f"total_steps={total} must be more than the {job.step} that are done.",
-                param="total_steps",
-            )
+        if job.status == JobStatus.SUCCEEDED:
+            _require_work(job, spec, ends)
         refuse_if_too_large(spec, settings.job_memory_bytes)
+        if "max_seconds" in ends:  # from now on
+            job.clock_after_attempt = job.epoch
         job.spec, job.spec_sha256, job.total_steps = spec.to_json(), spec.sha256(), total
         append_event(session, job.number, "extended", dict(ends), attempt=job.epoch)
 
     return act(database, job_id, Action.EXTEND, extend)
+
+
+def _require_work(job: Job, spec: JobSpec, ends: Mapping[str, Any]) -> None:
+    """A job that would end at once again has not been extended."""
+    total, target = spec.budget.total_steps, spec.early_stopping.target_return
+    if job.step >= total:
+        text = f"total_steps={total} must be more than the {job.step} that are done."
+        raise InvalidInput(text, param="total_steps")
+    if target is not None and job.best_return is not None and job.best_return >= target:
+        text = f"target_return={target} is reached already: an evaluation had {job.best_return}."
+        raise InvalidInput(f"{text} Raise it, or take it away with null.", param="target_return")
+    if job.reason == Reason.EPISODES_EXHAUSTED and "max_episodes" not in ends:
+        text = f"All max_episodes={spec.budget.max_episodes} are done: give more, or null for none."
+        raise InvalidInput(text, param="max_episodes")
 
 
 def _require_more(name: str, value: Any, now: Any) -> None:

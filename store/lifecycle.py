@@ -20,6 +20,9 @@ from store.ids import require_storable
 from store.states import Desired, JobStatus, Reason
 from store.tables import Job
 
+# What a trainer that is asked to stop has for its last checkpoint.
+GRACE_SECONDS = 60.0
+
 
 class Action(StrEnum):
     CANCEL = "cancel"
@@ -110,19 +113,25 @@ def phase_of(job: Job) -> Phase:
 def allowed_actions(job: Job) -> list[Action]:
     """Those that would change something."""
     phase = phase_of(job)
-    return [action for action, to in TRANSITIONS.items() if to.get(phase, phase) != phase]
+    return [
+        action
+        for action, to in TRANSITIONS.items()
+        if to.get(phase, phase) != phase or (action is Action.EXTEND and phase in to)
+    ]
 
 
 def cancel_job(database: Database, job_id: str, *, grace_seconds: float | None = None) -> Job:
     """A job that nobody runs is cancelled at once, a running one when its supervisor next looks.
 
     `grace_seconds` is what its trainer has, from when it is asked to stop, for a last checkpoint;
-    None for the service's own, 0 for none. Asking again may shorten it, never lengthen it.
+    None for GRACE_SECONDS, 0 for none. Asking again may shorten it, never lengthen it.
     """
 
     def hurry(_: Session, job: Job) -> None:
-        given = [g for g in (job.grace_seconds, grace_seconds) if g is not None]
-        job.grace_seconds = min(given) if given else None
+        asked = GRACE_SECONDS if grace_seconds is None else grace_seconds
+        if phase_of(job) is Phase.CANCELLING and job.grace_seconds is not None:
+            asked = min(asked, job.grace_seconds)
+        job.grace_seconds = asked
 
     return act(database, job_id, Action.CANCEL, hurry)
 
@@ -208,7 +217,7 @@ def _changes(action: Action, to: Phase) -> dict[str, Any]:
 
 
 def _queued_again(reason: Reason) -> dict[str, Any]:
-    """A user's decision is a new beginning: nothing of earlier failures counts against it."""
+    """At once, and the attempts of a crash loop are counted anew."""
     return {
         "status": JobStatus.QUEUED,
         "reason": reason,

@@ -160,7 +160,8 @@ def trained_ms(session: Session, claim: Claim) -> int:
             Attempt.number < claim.epoch,
         )
     )
-    return session.execute(query).scalar_one() or 0
+    # PostgreSQL's sum of integers is a decimal.
+    return int(session.execute(query).scalar_one() or 0)
 
 
 def resumable_checkpoints(session: Session, claim: Claim) -> list[Checkpoint]:

@@ -56,6 +56,17 @@ Steps = Annotated[int, Field(ge=1, le=100_000_000), BeforeValidator(_whole)]
 MAX_MARKS = 2_000
 
 
+def default_name(environment_id: str) -> str:
+    """Some ids have a namespace, and a name takes no slash."""
+    return f"{environment_id.lower().replace('/', '-')}-mrq"
+
+
+def default_every_steps(part: str, total_steps: int) -> int:
+    """Of evaluations and checkpoints."""
+    share, most = {"evaluation": (20, 5_000), "checkpointing": (10, 10_000)}[part]
+    return max(min(most, max(1, total_steps // share)), -(-total_steps // MAX_MARKS))
+
+
 def log_every_steps(total_steps: int) -> int:
     """Steps between two reports of metrics: a curve is drawn from a thousand points at most, so no
     more are kept."""
@@ -252,7 +263,9 @@ class LimitsSpec(Part):
         default=None, description="Of training, in all attempts since it was last retried."
     )
     no_progress_seconds: Seconds | None = Field(
-        default=None, description="Of silence, before a trainer hangs. null: the service's own."
+        default=None,
+        ge=30,  # a trainer that starts is silent for some seconds
+        description="Of silence, before a trainer hangs. null: the service's own.",
     )
 
 
@@ -283,16 +296,12 @@ class JobSpec(Part):
 
     @model_validator(mode="after")
     def _resolve(self) -> Self:
-        total = self.budget.total_steps
-        evaluation = self.evaluation.model_copy(
-            update={"every_steps": self._marks("evaluation", min(5_000, max(1, total // 20)))}
-        )
+        evaluation = self.evaluation.model_copy(update={"every_steps": self._marks("evaluation")})
         checkpointing = self.checkpointing.model_copy(
-            update={"every_steps": self._marks("checkpointing", min(10_000, max(1, total // 10)))}
+            update={"every_steps": self._marks("checkpointing")}
         )
         resolved = {
-            # Some ids have a namespace, and a name takes no slash.
-            "name": self.name or f"{self.environment.id.lower().replace('/', '-')}-mrq",
+            "name": self.name or default_name(self.environment.id),
             "evaluation": evaluation,
             "checkpointing": checkpointing,
         }
@@ -300,12 +309,12 @@ class JobSpec(Part):
             object.__setattr__(self, key, value)  # frozen for everyone else
         return self
 
-    def _marks(self, part: str, default: int) -> int:
+    def _marks(self, part: str) -> int:
         """Steps between two evaluations or checkpoints, refused when they would be too many."""
         total = self.budget.total_steps
         every: int | None = getattr(self, part).every_steps
         if every is None:
-            return max(default, -(-total // MAX_MARKS))
+            return default_every_steps(part, total)
         if total / every > MAX_MARKS:
             raise refused(
                 f"{part}.every_steps",

@@ -35,6 +35,8 @@ class AttemptStatus(StrEnum):
 
 class Reason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
+    EPISODES_EXHAUSTED = "episodes_exhausted"
+    SECONDS_EXHAUSTED = "seconds_exhausted"
     TARGET_REACHED = "target_reached"
     CANCELLED_BY_USER = "cancelled_by_user"
     PAUSED_BY_USER = "paused_by_user"

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from functools import partial
 
 from store.errors import Fenced
-from store.ownership import Claim, Wish
+from store.lifecycle import GRACE_SECONDS
+from store.ownership import Claim
 from store.states import Desired
 from worker.channel import Kind, Message
 from worker.handin import HandIn
@@ -16,7 +17,7 @@ from worker.trainer_process import TrainerProcess
 from worker.verdict import Judge, Observed
 
 TICK_SECONDS = 0.1
-STOP_GRACE_SECONDS = 60.0
+STOP_GRACE_SECONDS = GRACE_SECONDS
 
 
 class Attempt:
@@ -91,8 +92,14 @@ class Attempt:
             if asked or self._times.over() is not None:
                 self._trainer.ask_to_stop()
                 self._stop_asked_at = time.monotonic()
-        elif time.monotonic() - self._stop_asked_at > _grace(wish):
+        elif time.monotonic() - self._stop_asked_at > self._grace():
             self._trainer.kill()
+
+    def _grace(self) -> float:
+        asked = self._lease.wish.grace_seconds
+        if asked is None:
+            return STOP_GRACE_SECONDS
+        return min(asked, STOP_GRACE_SECONDS) if self._draining() else asked
 
     def _hangs(self) -> bool:
         return time.monotonic() - self._heard_at > self._times.no_progress_seconds
@@ -111,7 +118,3 @@ class Attempt:
             self._outbox.flush()
             if len(self._outbox):
                 time.sleep(TICK_SECONDS)
-
-
-def _grace(wish: Wish) -> float:
-    return STOP_GRACE_SECONDS if wish.grace_seconds is None else wish.grace_seconds

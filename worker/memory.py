@@ -3,15 +3,19 @@
 import re
 from pathlib import Path
 
-# The cgroup of this process, as a container or a service manager sees it from inside; version 2.
-MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 
 
-def oom_kills(events: Path | None = None) -> int:
-    """Processes of this cgroup that the kernel has killed for want of memory; 0 if it does not
-    say."""
+def oom_kills(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int:
+    """Processes of this process's cgroup (version 2) that the kernel has killed for want of memory;
+    0 if it does not say."""
     try:
-        text = (events or MEMORY_EVENTS).read_text()
+        # 0::/ in a container, which sees its own cgroup as the root; 0::/system.slice/... outside.
+        path = re.search(r"^0::/(.*)$", own.read_text(), re.M)
+        if path is None:
+            return 0
+        text = (cgroups / path[1] / "memory.events").read_text()
     except OSError:
         return 0
     found = re.search(r"^oom_kill (\d+)$", text, re.M)

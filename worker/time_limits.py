@@ -34,7 +34,7 @@ class TimeLimits:
         trained = self._clock() - self._began
         if self._budget is not None and trained >= self._budget:
             message = f"Its {self._budget:g} s of training are over."
-            return Over(reason=Reason.BUDGET_EXHAUSTED, message=message)
+            return Over(reason=Reason.SECONDS_EXHAUSTED, message=message)
         if self._limit is not None and trained >= self._limit:
             message = (
                 f"It trained for {trained:.0f} s; allowed: {self._limit:g} "

@@ -16,11 +16,11 @@ from worker.channel import Kind, Message
 from worker.time_limits import Over
 from worker.trainer_process import TrainerProcess
 
-# How a run ended by itself: why, and what to say of it.
-ENDS: Mapping[str, tuple[Reason, str | None]] = {
-    "steps": (Reason.BUDGET_EXHAUSTED, None),
-    "episodes": (Reason.BUDGET_EXHAUSTED, "All episodes are done."),
-    "target": (Reason.TARGET_REACHED, None),
+# How a run ended by itself.
+ENDS: Mapping[str, Reason] = {
+    "steps": Reason.BUDGET_EXHAUSTED,
+    "episodes": Reason.EPISODES_EXHAUSTED,
+    "target": Reason.TARGET_REACHED,
 }
 
 
@@ -60,7 +60,7 @@ class Judge:
     def judge(self, seen: Observed) -> None:
         word = seen.last_word
         if word is not None and seen.kind is Kind.FINISHED:
-            self._succeed(word, *ENDS[word.body["end"]])
+            self._succeed(word, ENDS[word.body["end"]])
         elif seen.stop_asked and self._stopped_as_asked(seen):
             self._judge_stop(seen)
         elif seen.silence is not None:
@@ -83,10 +83,12 @@ class Judge:
             hand_back(self._database, self._claim, Reason.DRAINED)
         elif over is None or seen.desired is not Desired.RUN:
             hand_back(self._database, self._claim, Reason.RESUMED_BY_USER)
-        elif over.reason is Reason.BUDGET_EXHAUSTED:
-            self._succeed(seen.last_word, over.reason, over.message)
-        else:
+        elif over.reason is not Reason.SECONDS_EXHAUSTED:
             self._fail(over.reason, over.message)
+        elif seen.last_word is not None:
+            self._succeed(seen.last_word, over.reason, over.message)
+        else:  # the next attempt will find the time over, and save what there is
+            self._judge_death()
 
     def _judge_failure(self, reason: Reason, message: str) -> None:
         if fault_of(reason) is Fault.ERROR:
@@ -104,15 +106,14 @@ class Judge:
         else:
             self._give_up(Reason.TRAINER_DIED, message)
 
-    def _succeed(self, word: Message | None, reason: Reason, message: str | None) -> None:
-        body = {} if word is None else word.body
+    def _succeed(self, word: Message, reason: Reason, message: str | None = None) -> None:
         succeed(
             self._database,
             self._claim,
-            weights_sha256=body.get("weights_sha256"),
+            weights_sha256=word.body["weights_sha256"],
             reason=reason,
             message=message,
-            step=body.get("step"),
+            step=word.body["step"],
         )
 
     def _fail(self, reason: Reason, message: str) -> None:

@@ -9,6 +9,8 @@ from store.tables import Evaluation, Event
 # Reason codes as the middle of a sentence.
 REASONS: Mapping[str, str] = {
     "budget_exhausted": "the step budget is used up",
+    "episodes_exhausted": "all episodes are done",
+    "seconds_exhausted": "the time for training is used up",
     "target_reached": "an evaluation reached the target return",
     "cancelled_by_user": "cancelled on request",
     "paused_by_user": "it was paused on request",

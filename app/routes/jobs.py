@@ -1,8 +1,8 @@
 """Submit, find, list, clone."""
 
+import json
 from typing import Annotated, Any, Self
 
-import orjson
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -88,7 +88,7 @@ def clone(
     overrides = parse_object(body)
     with database.read() as session:
         original = get_stored_job(session, job_id)
-    spec = parse(JobSpec, orjson.dumps(cloned_spec(original.spec, overrides)))
+    spec = parse(JobSpec, json.dumps(cloned_spec(original.spec, overrides)).encode())
     refuse_if_too_large(spec, settings.job_memory_bytes)
     return _created(
         database,

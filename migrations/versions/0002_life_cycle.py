@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0002"
 down_revision = "0001"
@@ -31,6 +32,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """A release without pausing would never look at a paused job again: it goes on instead."""
     op.execute("UPDATE jobs SET status = 'queued', reason = NULL WHERE status = 'paused'")
+    _forget_parts_of_specs()
     op.execute("UPDATE attempts SET status = 'released' WHERE status = 'paused'")
     op.execute("ALTER TABLE jobs ADD COLUMN cancel_requested BOOLEAN NOT NULL DEFAULT false")
     op.execute("UPDATE jobs SET cancel_requested = true WHERE desired = 'cancel'")
@@ -43,3 +45,15 @@ def downgrade() -> None:
     op.drop_column("jobs", "clock_after_attempt")
     op.drop_column("jobs", "grace_seconds")
     op.drop_column("jobs", "desired")
+
+
+def _forget_parts_of_specs() -> None:
+    """The release before takes no spec with fields that it does not know."""
+    json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+    jobs = sa.table("jobs", sa.column("number", sa.BigInteger()), sa.column("spec", json))
+    connection = op.get_bind()
+    for number, spec in connection.execute(sa.select(jobs.c.number, jobs.c.spec)).all():
+        known = {k: v for k, v in spec.items() if k not in ("early_stopping", "limits")}
+        if "budget" in known:
+            known["budget"] = {"total_steps": known["budget"]["total_steps"]}
+        connection.execute(sa.update(jobs).where(jobs.c.number == number).values(spec=known))

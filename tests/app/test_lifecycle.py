@@ -23,7 +23,7 @@ def test_a_waiting_job_obeys_at_once(client: TestClient, database: Database) -> 
     job_id = submit(database)
     status, job = _post(client, job_id, "pause")
     assert (status, job["status"], job["phase"]) == (200, "paused", "paused")
-    assert job["actions"] == ["cancel", "resume"]
+    assert job["actions"] == ["cancel", "resume", "extend"]
     assert _post(client, job_id, "pause")[0] == 200, "it is so already"
     status, job = _post(client, job_id, "resume")
     assert (status, job["status"], job["status_reason"]) == (202, "queued", "resumed_by_user")
@@ -141,6 +141,10 @@ def test_a_clone_in_another_environment_keeps_nothing_of_the_old_one(
     other = client.post(f"/jobs/{job_id}/clone", json={"environment": {"id": "CartPole-v1"}})
     fresh = client.post("/jobs", json=spec(environment={"id": "CartPole-v1"}))
     assert other.json()["spec"]["environment"] == fresh.json()["spec"]["environment"]
+    assert other.json()["name"] == "cartpole-v1-mrq", "the old name's policies are of Pendulum"
+    named = submit(database, name="mine")
+    clone = client.post(f"/jobs/{named}/clone", json={"environment": {"id": "CartPole-v1"}})
+    assert clone.json()["name"] == "mine"
 
 
 def test_a_clone_with_another_preset_takes_its_hyperparameters(
@@ -151,6 +155,18 @@ def test_a_clone_with_another_preset_takes_its_hyperparameters(
     clone = client.post(f"/jobs/{job_id}/clone", json={"algorithm": {"preset": "small"}}).json()
     fresh = client.post("/jobs", json=spec(algorithm={"preset": "small"})).json()
     assert clone["spec"]["algorithm"] == fresh["spec"]["algorithm"]
+
+
+def test_a_longer_clone_is_looked_at_as_seldom_as_a_job_of_its_length(
+    client: TestClient, database: Database
+) -> None:
+    longer = {"budget": {"total_steps": 400_000}}
+    clone = client.post(f"/jobs/{submit(database)}/clone", json=longer).json()
+    fresh = client.post("/jobs", json=spec(**longer)).json()
+    assert clone["spec"] == fresh["spec"]
+    chosen = submit(database, evaluation={"every_steps": 300})
+    kept = client.post(f"/jobs/{chosen}/clone", json=longer).json()["spec"]["evaluation"]
+    assert kept["every_steps"] == 300
 
 
 def test_null_gives_a_field_its_default_again(client: TestClient, database: Database) -> None:
@@ -167,6 +183,7 @@ def test_null_gives_a_field_its_default_again(client: TestClient, database: Data
         ({"budget": 7}, 422, "budget"),
         ({"nonsense": 1}, 422, "nonsense"),
         ({"environment": {"id": "evil:Env-v0"}}, 422, "environment.id"),
+        ({"seed": 10**20}, 422, "seed"),
         ([1], 400, "body"),
         ("seed", 400, "body"),
     ],
@@ -179,6 +196,18 @@ def test_a_bad_clone_makes_nothing(
     answer = client.post(f"/jobs/{job_id}/clone", json=overrides)
     assert (answer.status_code, answer.json()["param"]) == (status, param)
     assert row_counts(database) == before
+
+
+def test_half_a_character_is_refused_as_for_a_new_job(
+    client: TestClient, database: Database
+) -> None:
+    sent: dict[str, Any] = {
+        "content": b'{"name": "\\ud800"}',
+        "headers": {"Content-Type": "application/json"},
+    }
+    for path in ("/jobs", f"/jobs/{submit(database)}/clone"):
+        answer = client.post(path, **sent)
+        assert 400 <= answer.status_code < 500, path
 
 
 def test_the_same_key_clones_once(client: TestClient, database: Database) -> None:

@@ -32,6 +32,7 @@ from tests.store.acting import (
     attempts,
     change,
     claim,
+    evaluate,
     events,
     let_lease_expire,
     reload,
@@ -120,8 +121,8 @@ def test_every_action_in_every_phase(
     after = found(database, job_id)
     assert everything(answered) == everything(after)
     assert phase_of(after) == to
-    assert (action in allowed_actions(before)) == (to != phase)
     changed = to != phase or action is Action.EXTEND
+    assert (action in allowed_actions(before)) == changed
     assert (len(events(database, before)) > told) == changed
 
 
@@ -165,9 +166,9 @@ def test_asking_again_may_shorten_the_grace_and_never_lengthen_it(
     claimed = running(database, settings)
     graces = [
         cancel_job(database, claimed.job_id, grace_seconds=asked).grace_seconds
-        for asked in (None, 20.0, None, 600.0, 0.0)
+        for asked in (600.0, None, 600.0, 20.0, None, 0.0)
     ]
-    assert graces == [None, 20.0, 20.0, 20.0, 0.0]
+    assert graces == [600.0, 60.0, 60.0, 20.0, 20.0, 0.0]
     assert renew(database, settings, claimed).grace_seconds == 0.0
     assert [kind for _, kind, _ in events(database, claimed)].count("request") == 1
 
@@ -363,6 +364,37 @@ def test_a_job_that_has_done_its_steps_needs_more_of_them(
     job_id = _succeeded(database, settings)
     with pytest.raises(InvalidInput, match="total_steps=1000 must be more than the 1000 that are"):
         extend_job(database, settings, job_id, {"max_seconds": 60.0})
+
+
+def test_an_extension_that_leaves_nothing_to_do_is_refused(
+    database: Database, settings: Settings
+) -> None:
+    claimed = running(database, settings, early_stopping={"target_return": 100.0})
+    evaluate(database, claimed, 300, 150.0)
+    succeed(database, claimed, weights_sha256="ab", reason=Reason.TARGET_REACHED, step=300)
+    for ends in ({"total_steps": LONGER}, {"target_return": 120.0}):
+        with pytest.raises(InvalidInput, match=r"is reached already: an evaluation had 150\.0"):
+            extend_job(database, settings, claimed.job_id, ends)
+    extend_job(database, settings, claimed.job_id, {"target_return": 151.0})
+
+    budget = {"total_steps": 1_000, "max_episodes": 3}
+    cancel_job(database, claimed.job_id)  # it would be the next one to be claimed
+    claimed = running(database, settings, budget=budget)
+    succeed(database, claimed, weights_sha256="ab", reason=Reason.EPISODES_EXHAUSTED, step=300)
+    with pytest.raises(InvalidInput, match="All max_episodes=3 are done"):
+        extend_job(database, settings, claimed.job_id, {"total_steps": LONGER})
+    extend_job(database, settings, claimed.job_id, {"max_episodes": None})
+
+
+def test_new_seconds_begin_now(database: Database, settings: Settings) -> None:
+    """Also for a job that is only paused, whose clock goes on otherwise."""
+    claimed = running(database, settings, budget={"total_steps": 1_000, "max_seconds": 60.0})
+    pause_job(database, claimed.job_id)
+    hand_back(database, claimed, Reason.DRAINED)
+    extend_job(database, settings, claimed.job_id, {"total_steps": LONGER})
+    assert reload(database, claimed).clock_after_attempt == 0
+    extend_job(database, settings, claimed.job_id, {"max_seconds": 30.0})
+    assert reload(database, claimed).clock_after_attempt == 1
 
 
 @pytest.mark.parametrize("steps", [1, 999, 1_000])

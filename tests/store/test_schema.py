@@ -12,7 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, insert, inspect, text
+from sqlalchemy import Connection, insert, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 import migrations
@@ -20,8 +20,8 @@ from store import schema
 from store.database import Database
 from store.errors import SchemaTooNew, SetupError
 from store.ownership import Claim
-from store.tables import Checkpoint, Table
-from tests.store.acting import change, submit
+from store.tables import Checkpoint, Job, Table
+from tests.store.acting import change, spec, submit
 
 HEAD = "0002"
 ROOT = Path(migrations.__file__).parent.parent
@@ -112,7 +112,7 @@ JOBS_OF_THE_FIRST_RELEASE = """
 INSERT INTO jobs (number, id, name, labels, environment_id, spec, spec_sha256, total_steps,
     priority, status, cancel_requested, epoch, lease_until, not_before, dispatched_at,
     attempts_since_progress, step, latest_metrics, created_at)
-VALUES (:number, :id, 'a', '{}', 'Pendulum-v1', '{}', '0', 1000, 0,
+VALUES (:number, :id, 'a', '{}', 'Pendulum-v1', :spec, '0', 1000, 0,
     :status, :cancel, 1, 5, 0, 0, 1, 70, '{}', 1)
 """
 ATTEMPT = """
@@ -134,6 +134,7 @@ def test_jobs_under_way_come_through_an_upgrade_and_back(empty: Database) -> Non
             [("running", False), ("running", True), ("succeeded", False)], 1
         ):
             row = {"number": number, "id": f"job_{number}", "status": status, "cancel": cancel}
+            row["spec"] = '{"budget": {"total_steps": 1000}, "seed": 4}'
             connection.execute(text(JOBS_OF_THE_FIRST_RELEASE), row)
         connection.execute(text(ATTEMPT))
 
@@ -148,6 +149,7 @@ def test_jobs_under_way_come_through_an_upgrade_and_back(empty: Database) -> Non
     with empty.engine.begin() as connection:
         connection.execute(text("UPDATE jobs SET status = 'paused' WHERE number = 1"))
         connection.execute(text("UPDATE attempts SET status = 'paused'"))
+        connection.execute(update(Job).values(spec=spec(seed=4).to_json()))
 
     command.downgrade(config, "0001")
     query = "SELECT status, cancel_requested, epoch, step FROM jobs ORDER BY number"
@@ -157,6 +159,12 @@ def test_jobs_under_way_come_through_an_upgrade_and_back(empty: Database) -> Non
         ("succeeded", False, 1, 70),
     ]
     assert _rows(empty, "SELECT status FROM attempts") == [("released",)]
+    with empty.read() as session:  # as that release takes it
+        kept = session.scalars(select(Job.spec)).first()
+    assert kept is not None
+    assert kept["budget"] == {"total_steps": 1000}
+    assert {"early_stopping", "limits"} & kept.keys() == set()
+    assert kept["seed"] == 4
     schema.migrate(empty)
 
 

@@ -17,6 +17,7 @@ from store.settings import Settings
 from store.spec import JobSpec
 from store.states import AttemptStatus, JobStatus, Reason
 from store.tables import Attempt, Job
+from worker import attempt as attempt_module
 from worker.supervisor import Supervisor
 
 # The transactions themselves are tested on both databases, in tests/store.
@@ -56,10 +57,15 @@ def _attempts(database: Database, job_id: str) -> list[Attempt]:
 
 
 @contextmanager
-def _attempt_under_way(database: Database, settings: Settings, job_id: str) -> Iterator[None]:
+def _attempt_under_way(
+    database: Database,
+    settings: Settings,
+    job_id: str,
+    draining: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
     """Ends when the supervisor has."""
     runner = threading.Thread(
-        target=Supervisor(database, settings, "test-worker", lambda: False, SCRIPTED).run_next
+        target=Supervisor(database, settings, "test-worker", draining, SCRIPTED).run_next
     )
     before = _job(database, job_id)
     # The trainer is tied to the thread that started it, so this thread must outlive it.
@@ -166,7 +172,7 @@ def test_a_budget_of_seconds_ends_in_success(database: Database, quick: Settings
     job_id = _submit(database, "evaluates-and-waits", budget={"max_seconds": 0.5})
     _run(database, quick)
     job = _job(database, job_id)
-    assert (job.status, job.reason) == (JobStatus.SUCCEEDED, Reason.BUDGET_EXHAUSTED)
+    assert (job.status, job.reason) == (JobStatus.SUCCEEDED, Reason.SECONDS_EXHAUSTED)
     assert (job.step, job.message) == (5, "Its 0.5 s of training are over.")
     assert (job.weights_sha256, job.best_return) == ("bb", 1.0)
 
@@ -206,11 +212,32 @@ def test_a_target_that_is_reached_ends_in_success(database: Database, quick: Set
     assert (job.status, job.reason, job.step) == (JobStatus.SUCCEEDED, Reason.TARGET_REACHED, 30)
 
 
-def test_a_job_may_have_less_patience_than_the_service(database: Database, quick: Settings) -> None:
-    job_id = _submit(database, "hangs", limits={"no_progress_seconds": 1})
+def test_a_trainer_that_does_not_stop_in_time_has_not_succeeded(
+    database: Database, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt finds the time over, and saves what there is."""
+    monkeypatch.setattr(attempt_module, "STOP_GRACE_SECONDS", 0.3)
+    job_id = _submit(database, "ignores-stop", budget={"max_seconds": 0.3})
     _run(database, quick)
-    (attempt,) = _attempts(database, job_id)
-    assert attempt.reason == Reason.NO_PROGRESS
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.QUEUED, Reason.TRAINER_DIED)
+    monkeypatch.setattr(attempt_module, "STOP_GRACE_SECONDS", 60.0)
+    _rename(database, job_id, "evaluates-and-waits")
+    _run(database, quick)
+    job = _job(database, job_id)
+    assert (job.status, job.reason) == (JobStatus.SUCCEEDED, Reason.SECONDS_EXHAUSTED)
+
+
+def test_a_long_grace_does_not_keep_a_shutdown_waiting(
+    database: Database, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt_module, "STOP_GRACE_SECONDS", 0.3)
+    job_id = _submit(database, "ignores-stop")
+    draining = threading.Event()
+    with _attempt_under_way(database, quick, job_id, draining.is_set):
+        cancel_job(database, job_id, grace_seconds=3_600)
+        draining.set()
+    assert _job(database, job_id).status == JobStatus.CANCELLED
 
 
 # ---- what is told of an attempt
