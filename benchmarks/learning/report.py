@@ -98,12 +98,19 @@ def facts(groups: Sequence[TaskResults]) -> str:
     results = [result for group in groups for result in group.results]
     return FACTS.format(
         machines=_all(result.machine for result in results),
-        versions=_all(
-            ", ".join(f"{name} {number}" for name, number in r.versions.items()) for r in results
-        ),
+        versions=_versions(results),
         modes=_all(result.action_mode for result in results),
         episodes=_all(str(result.last.episodes) for result in results),
     )
+
+
+def _versions(results: Sequence[Result]) -> str:
+    """Not every task needs every package, and a package may have been another on another day."""
+    names = dict.fromkeys(name for result in results for name in result.versions)
+    numbers = {
+        name: _all(r.versions[name] for r in results if name in r.versions) for name in names
+    }
+    return ", ".join(f"{name} {number}" for name, number in numbers.items())
 
 
 def small_row(result: Result) -> str:

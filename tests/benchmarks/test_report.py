@@ -146,6 +146,7 @@ def test_runs_of_another_day_stay_in_the_pages(
         main()
     _, *runs = rows((into / "paper.md").read_text())
     assert [run[2] for run in runs] == ["0", "1"]
+    assert "Python 3.11.7, torch 2.13.0. Actions" in (into / "paper.md").read_text()
     kept = sorted(path.name for path in (into / "results").iterdir())
     assert kept == ["reacher-easy-seed-0.json", "reacher-easy-seed-1.json"]
 
