@@ -56,13 +56,17 @@ def test_a_bad_job_names_field_value_and_what_is_allowed(
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("", "name, labels, environment, algorithm, budget, evaluation, checkpointing, seed"),
+        (
+            "",
+            "name, labels, environment, algorithm, budget, evaluation, checkpointing, "
+            "early_stopping, limits, seed",
+        ),
         ("environment", "id, kwargs, max_episode_steps, action_repeat, history, limit_terminates"),
         ("environment.kwargs", "g"),
         ("environment.observation", "kind, shape"),
         ("algorithm", "name, preset, hyperparameters"),
         ("algorithm.hyperparameters", "zs_dim, zsa_dim"),
-        ("budget", "total_steps"),
+        ("budget", "total_steps, max_episodes, max_seconds"),
         ("evaluation", "every_steps, episodes, action_mode"),
         ("checkpointing", "every_steps, keep"),
     ],
