@@ -105,6 +105,8 @@ def test_every_whole_number_is_64_bits_wide_where_it_must_be(database: Database)
             "attempts.exit_code",
             "checkpoints.format_version",
             "jobs.attempts_since_progress",
+            "jobs.error_failures",
+            "jobs.infrastructure_failures",
             "jobs.priority",
             "metric_points.flag",
             "policies.version",

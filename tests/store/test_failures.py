@@ -15,6 +15,8 @@ from tests.store.acting import attempts, change, claim, clock, reload, running, 
 
 BY_DESIGN = {
     Reason.BUDGET_EXHAUSTED,
+    Reason.EPISODES_EXHAUSTED,
+    Reason.SECONDS_EXHAUSTED,
     Reason.TARGET_REACHED,
     Reason.CANCELLED_BY_USER,
     Reason.PAUSED_BY_USER,

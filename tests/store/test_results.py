@@ -101,7 +101,7 @@ def test_the_same_progress_twice_is_once(database: Database, settings: Settings)
 def test_progress_tells_of_a_cancel(database: Database, settings: Settings) -> None:
     claimed = running(database, settings)
     cancel_job(database, claimed.job_id)
-    assert progress(database, claimed, 10) == Wish(desired=Desired.CANCEL)
+    assert progress(database, claimed, 10) == Wish(desired=Desired.CANCEL, grace_seconds=60)
 
 
 def test_a_start_elsewhere_forgets_the_pace(database: Database, settings: Settings) -> None:
