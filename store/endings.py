@@ -144,21 +144,10 @@ def reap_expired(database: Database, settings: Settings) -> int:
         ).all()
         for job in expired:
             message = f"The lease of {job.worker} ran out: the worker died or was cut off."
-            # Not until now: this service may have been down for hours itself.
-            ended_at = job.lease_until
-            _requeue_or_fail(session, settings, job, Reason.WORKER_LOST, message, None)
-            _correct_end(session, job, ended_at)
+            _requeue_or_fail(
+                session, settings, job, Reason.WORKER_LOST, message, None, ended_at=job.lease_until
+            )
         return len(expired)
-
-
-def _correct_end(session: Session, job: Job, ended_at: int) -> None:
-    began = Attempt.started_at
-    session.execute(
-        update(Attempt)
-        .where(Attempt.job_number == job.number, Attempt.number == job.epoch)
-        .values(finished_at=case((began > ended_at, began), else_=ended_at))
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _requeue_or_fail(
@@ -169,6 +158,8 @@ def _requeue_or_fail(
     message: str | None,
     exit_code: int | None,
     log: str | None = None,
+    *,
+    ended_at: int | None = None,
 ) -> None:
     """The epoch is not raised here: leaving `running` already fences the old owner."""
     message = with_last_checkpoint(session, job, _storable(message), _storable(log))
@@ -187,7 +178,8 @@ def _requeue_or_fail(
         )
         .execution_options(synchronize_session=False)
     )
-    _close_attempt(session, job, AttemptStatus.LOST, reason, message, exit_code)
+    lost = AttemptStatus.LOST
+    _close_attempt(session, job, lost, reason, message, exit_code, ended_at=ended_at)
     data = {
         "status": values["status"],
         "reason": values["reason"],
@@ -255,7 +247,12 @@ def _close_attempt(
     reason: Reason,
     message: str | None,
     exit_code: int | None,
+    *,
+    ended_at: int | None = None,
 ) -> None:
+    """`ended_at`: None for now. An owner that is gone ended with its lease, not when that was
+    noticed: this service may have been down for hours itself."""
+    began = Attempt.started_at
     session.execute(
         update(Attempt)
         .where(
@@ -269,6 +266,8 @@ def _close_attempt(
             message=message,
             exit_code=exit_code,
             end_step=job.step,
-            finished_at=now_ms(),
+            finished_at=now_ms()
+            if ended_at is None
+            else case((began > ended_at, began), else_=ended_at),
         )
     )

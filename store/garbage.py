@@ -29,19 +29,16 @@ def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
     folders = list(artifacts.folders())
     oldest = time.time() - 2 * settings.lease_seconds
     with database.read() as session:
-        jobs = {job.id: job for job in session.scalars(select(Job))}
+        running = select(Job.id, Job.epoch).where(Job.status == JobStatus.RUNNING)
+        epochs = dict(session.execute(running).all())
         named = set(session.scalars(select(Checkpoint.folder)))
     return [
         Garbage(folder=each.folder, size_bytes=each.size_bytes)
         for each in folders
         if each.folder not in named
         and each.modified_at < oldest
-        and not _may_be_written(jobs.get(each.job_id), each.epoch)
+        and not (each.job_id in epochs and epochs[each.job_id] <= each.epoch)  # its owner's
     ]
-
-
-def _may_be_written(job: Job | None, epoch: int) -> bool:
-    return job is not None and job.status == JobStatus.RUNNING and job.epoch <= epoch
 
 
 def remove_garbage(settings: Settings, garbage: list[Garbage]) -> None:
