@@ -10,3 +10,8 @@ gymnasium.register(
     entry_point="mrq_core.tasks.catch:Catch",
     max_episode_steps=FALLS_PER_EPISODE * STEPS_PER_FALL,
 )
+gymnasium.register(
+    id="mrq/PixelPendulum-v0",
+    entry_point="mrq_core.tasks.pixel_pendulum:PixelPendulum",
+    max_episode_steps=200,  # as Pendulum-v1
+)
