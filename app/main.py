@@ -13,7 +13,18 @@ from app.closing import set_on_exit_signal
 from app.context import RequestContext
 from app.pages import routes as pages
 from app.pages.errors import error_page
-from app.routes import environments, events, health, jobs, lifecycle, policies, results, session
+from app.routes import (
+    batch,
+    environments,
+    events,
+    groups,
+    health,
+    jobs,
+    lifecycle,
+    policies,
+    results,
+    session,
+)
 from app.serving.act import act_route
 from app.serving.policies import LoadedPolicies
 from store.database import Database
@@ -43,7 +54,18 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Authentication, key=lambda: app.state.api_key)
     app.add_middleware(RequestContext)
     app.router.routes.append(act_route(settings.max_batch))
-    for module in (jobs, lifecycle, results, events, policies, environments, health, session):
+    for module in (
+        jobs,
+        batch,
+        lifecycle,
+        groups,
+        results,
+        events,
+        policies,
+        environments,
+        health,
+        session,
+    ):
         app.include_router(module.router)
     app.include_router(pages.router)
     openapi.install(app)

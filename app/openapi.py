@@ -9,21 +9,26 @@ from pydantic.json_schema import models_json_schema
 
 from app.auth import is_open
 from app.problem import MEDIA_TYPE
+from app.routes.batch import Batch
+from app.routes.jobs import Revision
 from app.routes.lifecycle import Cancellation, Extension
 from app.routes.policies import Promotion
 from app.serving.act import MAX_SEED, MODES, PATH
-from store.spec import JobSpec
+from store.seeds import JobRequest
 
 JSON = "application/json"
 _REF = "#/components/schemas/"
 _STRING = {"type": "string"}
 _BODIES: dict[str, type[BaseModel]] = {
-    "/jobs": JobSpec,
+    "/jobs": JobRequest,
+    "/jobs/batch": Batch,
     "/jobs/{job_id}/cancel": Cancellation,
     "/jobs/{job_id}/extend": Extension,
+    "/job-groups/{group_id}/cancel": Cancellation,
+    "/job-groups/{group_id}/extend": Extension,
     "/policies": Promotion,
 }
-_OPTIONAL = frozenset({"/jobs/{job_id}/cancel"})
+_OPTIONAL = frozenset({"/jobs/{job_id}/cancel", "/job-groups/{group_id}/cancel"})
 _OVERRIDES = {
     "type": "object",
     "description": "A JSON merge patch (RFC 7396) of the job's spec.",
@@ -119,6 +124,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path, model in _BODIES.items():
         body = _body({"$ref": _REF + model.__name__}, required=path not in _OPTIONAL)
         document["paths"][path]["post"]["requestBody"] = body
+    revision = _body({"$ref": _REF + Revision.__name__})
+    document["paths"]["/jobs/{job_id}"]["patch"]["requestBody"] = revision
     document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)
     document["paths"][PATH] = {"post": _act()}
     for path, operations in document["paths"].items():
@@ -128,8 +135,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 def _body_schemas() -> dict[str, Any]:
+    models: dict[type[BaseModel], None] = dict.fromkeys([*_BODIES.values(), Revision])
     _, defined = models_json_schema(
-        [(model, "validation") for model in _BODIES.values()], ref_template=_REF + "{model}"
+        [(model, "validation") for model in models], ref_template=_REF + "{model}"
     )
     schemas: dict[str, Any] = defined["$defs"]
     return schemas

@@ -23,8 +23,11 @@ class EstimateView(TypedDict):
 
 
 class DryRunView(TypedDict):
+    """`spec` and `estimate` are of one job, with `seeds` of the first."""
+
     spec: dict[str, Any]
     estimate: EstimateView
+    jobs: int
 
 
 class ProgressView(TypedDict):
@@ -86,6 +89,8 @@ class JobView(JudgedSpec):
     phase: str
     actions: list[str]
     cloned_from: str | None
+    group_id: str | None
+    priority: int
     spec: dict[str, Any]
     progress: ProgressView
     attempt: int
@@ -99,6 +104,107 @@ class JobView(JudgedSpec):
     started_at: Time | None
     finished_at: Time | None
     links: JobLinks
+
+
+class MemberView(TypedDict):
+    """A job of a group."""
+
+    id: str
+    seed: int
+    name: str
+    status: str
+    status_reason: str | None
+    phase: str
+    progress: ProgressView
+    best: BestView | None
+    policy: PolicyReference | None
+
+
+class GroupLinks(TypedDict):
+    self: str
+    summary: str
+    cancel: str
+    pause: str
+    resume: str
+    retry: str
+    extend: str
+    page: str
+
+
+class GroupBrief(TypedDict):
+    """`status`: the first that one of the jobs has, of running, queued, paused, failed, cancelled
+    and succeeded. `jobs_by_status`: how many have which."""
+
+    id: str
+    name: str
+    status: str
+    jobs_by_status: dict[str, int]
+    created_at: Time | None
+    links: GroupLinks
+
+
+class GroupView(GroupBrief):
+    """`spec` is what all jobs have in common. `fraction`: of all their steps."""
+
+    spec: dict[str, Any]
+    seeds: list[int]
+    fraction: float
+    actions: list[str]
+    jobs: list[MemberView]
+
+
+class EstimatedView(TypedDict):
+    value: Number
+    low: Number | None
+    high: Number | None
+
+
+class AggregateView(TypedDict):
+    n: int
+    iqm: EstimatedView
+    mean: EstimatedView
+    median: EstimatedView
+    least: Number
+    most: Number
+
+
+class CurvePointView(TypedDict):
+    step: int
+    n: int
+    iqm: EstimatedView
+
+
+class SummaryView(TypedDict):
+    """Of the jobs that succeeded: `last`, the mean return of each one's last evaluation; `best`, of
+    its best one, which chance flatters. `missing`: the other jobs by status. `curve`: of whoever
+    was evaluated after that step, `n` jobs. Intervals: percentile bootstrap over the jobs."""
+
+    group_id: str
+    last: AggregateView | None
+    best: AggregateView | None
+    missing: dict[str, int]
+    curve: list[CurvePointView]
+    confidence: float
+    resamples: int
+
+
+class ActedView(TypedDict):
+    """`outcome`: done or refused; then `code` and `detail` say why."""
+
+    job_id: str
+    outcome: Literal["done", "refused"]
+    phase: str | None
+    code: str | None
+    detail: str | None
+
+
+class BatchView(TypedDict):
+    """`has_more`: the filter matches more jobs than one call changes."""
+
+    data: list[ActedView]
+    done: int
+    refused: int
+    has_more: bool
 
 
 class AttemptView(TypedDict):

@@ -34,6 +34,7 @@ from store.catalogue import EnvironmentEntry
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
 from store.failures import RETRIES, fault_of
+from store.groups import group_ids
 from store.jobs import queue_position
 from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
@@ -50,10 +51,14 @@ def job_view(session: Session, job: Job) -> JobView:
 
 def job_views(session: Session, jobs: Sequence[Job]) -> list[JobView]:
     policies = lookups.newest_policies(session, [job.number for job in jobs])
-    return [_job(session, job, policies.get(job.number)) for job in jobs]
+    groups = group_ids(session, jobs)
+    return [
+        _job(session, job, policies.get(job.number), groups.get(job.group_number or 0))
+        for job in jobs
+    ]
 
 
-def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
+def _job(session: Session, job: Job, policy: Policy | None, group_id: str | None) -> JobView:
     judged = _judged(orjson.dumps(job.spec))
     return {
         "id": job.id,
@@ -65,6 +70,8 @@ def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
         "phase": phase_of(job),
         "actions": [str(action) for action in allowed_actions(job)],
         "cloned_from": job.cloned_from,
+        "group_id": group_id,
+        "priority": job.priority,
         "spec": job.spec,
         "estimate": judged["estimate"],
         "warnings": judged["warnings"],
@@ -75,9 +82,9 @@ def _job(session: Session, job: Job, policy: Policy | None) -> JobView:
             "error": job.error_failures,
         },
         "queue_position": queue_position(session, job),
-        "best": _best(job),
+        "best": best_view(job),
         "latest_metrics": job.latest_metrics,
-        "policy": None if policy is None else _reference(policy),
+        "policy": None if policy is None else policy_reference(policy),
         "weights_sha256": job.weights_sha256,
         "created_at": to_rfc3339(job.created_at),
         "started_at": to_rfc3339(job.started_at),
@@ -144,14 +151,14 @@ def live_view(session: Session, job: Job) -> LiveView:
     }
 
 
-def _best(job: Job) -> BestView | None:
+def best_view(job: Job) -> BestView | None:
     if job.best_checkpoint_id is None:
         return None
     mean = None if job.best_return is None else number(job.best_return)
     return {"checkpoint_id": job.best_checkpoint_id, "return_mean": mean}
 
 
-def _reference(policy: Policy) -> PolicyReference:
+def policy_reference(policy: Policy) -> PolicyReference:
     return {"id": policy.id, "name": policy.name, "version": policy.version}
 
 

@@ -3,6 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
+from store.seeds import name_with
 from store.spec import default_every_steps, default_name
 
 DEFAULT_PRESET = "paper"
@@ -20,12 +21,21 @@ def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, An
         base["environment"] = {}
     if _differs(overrides.get("algorithm"), "preset", algorithm["preset"], DEFAULT_PRESET):
         algorithm.pop("hyperparameters", None)
+    if _differs(overrides, "seed", base["seed"], 0):
+        _rename_for_seed(base, overrides["seed"])
     total = base["budget"]["total_steps"]
     if _differs(overrides.get("budget"), "total_steps", total):
         for part in ("evaluation", "checkpointing"):
             if base[part]["every_steps"] == default_every_steps(part, total):
                 del base[part]["every_steps"]
     return merged(base, overrides)
+
+
+def _rename_for_seed(base: dict[str, Any], seed: Any) -> None:
+    """A job of a group has its seed in its name."""
+    stem = base["name"].removesuffix(name_with("", base["seed"]))
+    if stem != base["name"]:
+        base["name"] = name_with(stem, 0 if seed is None else seed)
 
 
 def merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

@@ -1,25 +1,22 @@
 """Jobs as users see them: submit, find, list."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Select, func, insert, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
 from store.cursor import decode_number, encode_cursor
 from store.database import Database
-from store.errors import IdempotencyKeyReused, InvalidInput, NotFound
+from store.errors import InvalidInput, NotFound
 from store.events import append_event
+from store.idempotency import once
 from store.ids import new_id, require_storable
 from store.spec import LABEL_KEY, JobSpec
 from store.states import JobStatus
-from store.tables import Attempt, IdempotencyRecord, Job
-
-MAX_KEY_LENGTH = 255
+from store.tables import Attempt, Job, JobGroup
 
 
 def submit_job(
@@ -30,53 +27,18 @@ def submit_job(
     body: bytes = b"",
     cloned_from: str | None = None,
 ) -> tuple[Job, bool]:
-    """Job row, event and idempotency row in one transaction; no broker is spoken to.
-
-    Returns the job and whether it is new. The same key with the same body gives the job that the
-    first request made; with another body it raises `IdempotencyKeyReused`.
-    """
-    digest = hashlib.sha256(body).hexdigest()
-    if idempotency_key is not None:
-        _check_key(idempotency_key)
-        if (earlier := _replay(database, idempotency_key, digest)) is not None:
-            return earlier, False
-    try:
-        with database.write() as session:
-            job = _insert_job(session, spec, cloned_from)
-            if idempotency_key is not None:
-                _remember(session, idempotency_key, digest, job)
-            return job, True
-    except IntegrityError:
-        # Two requests with one key at once: the other one won, its job is ours too.
-        earlier = None if idempotency_key is None else _replay(database, idempotency_key, digest)
-        if earlier is None:
-            raise
-        return earlier, False
+    """Returns the job and whether it is new, as `once` does."""
+    return once(
+        database, idempotency_key, body, lambda session: insert_job(session, spec, cloned_from)
+    )
 
 
-def _check_key(key: str) -> None:
-    if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
-        raise InvalidInput(
-            f"Idempotency-Key={key[:40]!r} must be 1 to {MAX_KEY_LENGTH} printable characters.",
-            param="Idempotency-Key",
-        )
-
-
-def _replay(database: Database, key: str, digest: str) -> Job | None:
-    with database.read() as session:
-        record = session.get(IdempotencyRecord, key)
-        if record is None:
-            return None
-        if record.request_sha256 != digest:
-            raise IdempotencyKeyReused(
-                f"Idempotency-Key {key!r} was used before with another body. "
-                "Send the same body, or a new key.",
-                param="Idempotency-Key",
-            )
-        return session.get_one(Job, record.job_number)
-
-
-def _insert_job(session: Session, spec: JobSpec, cloned_from: str | None) -> Job:
+def insert_job(
+    session: Session,
+    spec: JobSpec,
+    cloned_from: str | None = None,
+    group: JobGroup | None = None,
+) -> Job:
     row = insert(Job).values(
         id=new_id("job"),
         name=spec.resolved_name(),
@@ -85,21 +47,15 @@ def _insert_job(session: Session, spec: JobSpec, cloned_from: str | None) -> Job
         spec=spec.to_json(),
         spec_sha256=spec.sha256(),
         total_steps=spec.budget.total_steps,
+        priority=spec.priority,
         cloned_from=cloned_from,
+        group_number=None if group is None else group.number,
         status=JobStatus.QUEUED,
         created_at=now_ms(),
     )
     job = session.scalars(row.returning(Job)).one()
     append_event(session, job.number, "status", {"status": JobStatus.QUEUED})
     return job
-
-
-def _remember(session: Session, key: str, digest: str, job: Job) -> None:
-    session.execute(
-        insert(IdempotencyRecord).values(
-            key=key, request_sha256=digest, job_number=job.number, created_at=now_ms()
-        )
-    )
 
 
 def get_job(session: Session, job_id: str) -> Job:
@@ -116,13 +72,14 @@ class JobFilter:
     environment: str | None = None
     name_contains: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    group_id: str | None = None
 
 
 def list_jobs(
     session: Session, where: JobFilter, *, limit: int, cursor: str | None
 ) -> tuple[Sequence[Job], str | None]:
     """Newest first. Returns the page and the cursor of the next one, None at the end."""
-    query = _matching(select(Job), where).order_by(Job.number.desc()).limit(limit + 1)
+    query = matching(select(Job), where).order_by(Job.number.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(Job.number < decode_number(cursor))
     rows = session.scalars(query).all()
@@ -135,7 +92,7 @@ def count_jobs_by_status(session: Session) -> dict[str, int]:
     return dict(rows.all())
 
 
-def _matching(query: Select[Job], where: JobFilter) -> Select[Job]:
+def matching(query: Select[Job], where: JobFilter) -> Select[Job]:
     _refuse_unsearchable(where)
     if where.status is not None:
         query = query.where(Job.status == where.status)
@@ -143,6 +100,9 @@ def _matching(query: Select[Job], where: JobFilter) -> Select[Job]:
         query = query.where(Job.environment_id == where.environment)
     if where.name_contains:
         query = query.where(Job.name.icontains(where.name_contains, autoescape=True))
+    if where.group_id is not None:
+        query = query.join(JobGroup, JobGroup.number == Job.group_number)
+        query = query.where(JobGroup.id == where.group_id)
     for key, value in where.labels.items():
         query = query.where(Job.labels[key].as_string() == value)
     return query
@@ -150,7 +110,12 @@ def _matching(query: Select[Job], where: JobFilter) -> Select[Job]:
 
 def _refuse_unsearchable(where: JobFilter) -> None:
     """Texts that no job can have, and that a database would stumble over."""
-    texts = {"status": where.status, "environment": where.environment, "q": where.name_contains}
+    texts = {
+        "status": where.status,
+        "environment": where.environment,
+        "q": where.name_contains,
+        "group_id": where.group_id,
+    }
     texts |= {f"label.{key}": value for key, value in where.labels.items()}
     for param, value in texts.items():
         if value is not None and "\x00" in value:

@@ -24,6 +24,9 @@ from store.tables import Attempt, Checkpoint, Job
 _QUEUED_IN_INDEX: ColumnElement[str] = literal_column("'queued'")
 
 
+OWNER_LABEL = "owner"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """What an attempt may do and where it starts. `epoch` is also the attempt's number."""
@@ -75,6 +78,8 @@ def update_owned(session: Session, claim: Claim, **values: Any) -> Job:
 def claim_next(database: Database, settings: Settings, worker: str, host: str) -> Claim | None:
     """Takes the queued job that comes first by priority, then by order of submission."""
     with database.write() as session:
+        if settings.max_running_per_owner:
+            _count_alone(session)
         job = _take_first(session, settings, worker, skip_locked=True)
         if job is None:
             # The only job left may be locked for a moment by one who does not claim it, such as
@@ -100,12 +105,22 @@ def claim_next(database: Database, settings: Settings, worker: str, host: str) -
         return Claim(job_number=job.number, job_id=job.id, epoch=job.epoch, spec=job.spec)
 
 
+def _count_alone(session: Session) -> None:
+    """Two claims at once would each not see the other's job. SQLite has one writer."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtext("claim"))))
+
+
 def _take_first(
     session: Session, settings: Settings, worker: str, *, skip_locked: bool
 ) -> Job | None:
     candidate = (
         select(Job.number)
-        .where(Job.status == _QUEUED_IN_INDEX, Job.not_before <= now_ms())
+        .where(
+            Job.status == _QUEUED_IN_INDEX,
+            Job.not_before <= now_ms(),
+            *_owner_has_room(settings.max_running_per_owner),
+        )
         .order_by(Job.priority.desc(), Job.number)
         .limit(1)
         .with_for_update(skip_locked=skip_locked)
@@ -125,6 +140,19 @@ def _take_first(
         )
         .returning(Job)
     ).one_or_none()
+
+
+def _owner_has_room(most: int) -> list[ColumnElement[bool]]:
+    """0: no limit. Whose a job is says its label `owner`; those without one are one owner's."""
+    if most == 0:
+        return []
+    running = select(_owner().label("owner")).where(Job.status == JobStatus.RUNNING).subquery()
+    busy = select(running.c.owner).group_by(running.c.owner).having(func.count() >= most)
+    return [_owner().not_in(busy)]
+
+
+def _owner() -> ColumnElement[str]:
+    return func.coalesce(Job.labels[OWNER_LABEL].as_string(), "")
 
 
 def start_from(database: Database, claim: Claim, checkpoint: Checkpoint | None) -> None:

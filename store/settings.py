@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     # A trainer that says nothing for this long hangs in its environment.
     no_progress_seconds: float = Field(default=300.0, gt=0, le=LONGEST)
 
+    # Jobs that run at once for one value of the label `owner`. 0: no limit.
+    max_running_per_owner: int = Field(default=0, ge=0)
+
     # Limits of one job and one request.
     job_memory_bytes: int = Field(default_factory=_half_of_physical_memory, gt=0)
     max_body_bytes: int = Field(default=1 << 20, gt=0)

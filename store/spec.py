@@ -27,7 +27,7 @@ from mrq_core.config import PRESETS, Hyperparameters
 from mrq_core.observations import ObservationForm
 from store.catalogue import CATALOGUE, EnvironmentEntry
 
-ID_PREFIXES = ("pol_", "job_", "ckpt_")
+ID_PREFIXES = ("pol_", "job_", "ckpt_", "grp_")
 
 
 def _not_an_id(value: str) -> str:
@@ -50,6 +50,13 @@ LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=LABEL_KEY)]
 # No control characters: they deceive whoever reads a list, and PostgreSQL stores no NUL.
 LabelValue = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Labels = dict[LabelKey, LabelValue]
+Priority = Annotated[
+    int,
+    Field(ge=-100, le=100, description="Higher ones are trained first; equal ones in turn."),
+    BeforeValidator(_whole),
+]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Steps = Annotated[int, Field(ge=1, le=100_000_000), BeforeValidator(_whole)]
 
 # More evaluations or checkpoints than this would cost more than the training they look at.
@@ -284,7 +291,8 @@ class JobSpec(Part):
     """`evaluation.every_steps` and `checkpointing.every_steps` are never null once resolved."""
 
     name: Name | None = None
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=16)
+    labels: Labels = Field(default_factory=dict, max_length=16)
+    priority: Priority = 0
     environment: EnvironmentSpec
     algorithm: AlgorithmSpec = Field(default_factory=AlgorithmSpec)
     budget: BudgetSpec
@@ -292,7 +300,7 @@ class JobSpec(Part):
     checkpointing: CheckpointingSpec = Field(default_factory=CheckpointingSpec)
     early_stopping: EarlyStoppingSpec = Field(default_factory=EarlyStoppingSpec)
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
-    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _resolve(self) -> Self:

@@ -48,6 +48,17 @@ class Table(DeclarativeBase):
     }
 
 
+class JobGroup(Table):
+    """Jobs that differ in nothing but their seed: launched, steered and summed up as one."""
+
+    __tablename__ = "job_groups"
+
+    number: Mapped[int] = mapped_column(RowNumber, primary_key=True)  # order of submission
+    id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    created_at: Mapped[int]
+
+
 class Job(Table):
     """One row is the truth about one job; a Celery message is only a bell."""
 
@@ -68,6 +79,7 @@ class Job(Table):
         # With the number, so that a filtered list is read in its order.
         Index("ix_jobs_status_number", "status", "number"),
         Index("ix_jobs_environment_id_number", "environment_id", "number"),
+        Index("ix_jobs_group_number", "group_number"),
     )
 
     number: Mapped[int] = mapped_column(RowNumber, primary_key=True)  # order of submission
@@ -80,6 +92,7 @@ class Job(Table):
     total_steps: Mapped[int]
     priority: Mapped[int] = mapped_column(Integer, default=0)
     cloned_from: Mapped[str | None]  # id of a job, which may be gone by now
+    group_number: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("job_groups.number"))
 
     status: Mapped[str]
     reason: Mapped[str | None]

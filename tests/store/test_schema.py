@@ -19,11 +19,12 @@ import migrations
 from store import schema
 from store.database import Database
 from store.errors import SchemaTooNew, SetupError
+from store.groups import jobs_of, submit_group
 from store.ownership import Claim
 from store.tables import Checkpoint, Job, Table
 from tests.store.acting import change, spec, submit
 
-HEAD = "0002"
+HEAD = "0003"
 ROOT = Path(migrations.__file__).parent.parent
 
 
@@ -165,6 +166,28 @@ def test_jobs_under_way_come_through_an_upgrade_and_back(empty: Database) -> Non
     assert kept["budget"] == {"total_steps": 1000}
     assert {"early_stopping", "limits"} & kept.keys() == set()
     assert kept["seed"] == 4
+    schema.migrate(empty)
+
+
+def test_groups_come_with_an_upgrade_and_go_with_a_downgrade_that_keeps_the_jobs(
+    empty: Database,
+) -> None:
+    config = schema._config(empty)
+    schema.migrate(empty)
+    group, _ = submit_group(empty, "a", [spec(seed=0, priority=3), spec(seed=1)])
+    with empty.read() as session:
+        assert [job.priority for job in jobs_of(session, group)] == [3, 0]
+
+    command.downgrade(config, "0002")
+    assert "job_groups" not in tables(empty)
+    assert _rows(empty, "SELECT status, priority FROM jobs ORDER BY number") == [
+        ("queued", 3),
+        ("queued", 0),
+    ]
+    with empty.engine.connect() as connection:
+        specs = connection.execute(select(Job.spec)).scalars().all()
+    assert [kept["seed"] for kept in specs] == [0, 1]
+    assert all("priority" not in kept for kept in specs)  # that release does not know it
     schema.migrate(empty)
 
 

@@ -17,6 +17,7 @@ def test_every_default_is_filled_in() -> None:
     assert made().to_json() == {
         "name": "pendulum-v1-mrq",
         "labels": {},
+        "priority": 0,
         "environment": {
             "id": "Pendulum-v1",
             "kwargs": {"g": 10.0},
