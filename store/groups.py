@@ -72,7 +72,7 @@ def group_ids(session: Session, jobs: Sequence[Job]) -> dict[int, str]:
     """By the group's number, for those that are in one."""
     numbers = {job.group_number for job in jobs if job.group_number is not None}
     query = select(JobGroup.number, JobGroup.id).where(JobGroup.number.in_(numbers))
-    return dict(session.execute(query).tuples())
+    return dict(session.execute(query).all())
 
 
 def statuses_of(session: Session, groups: Sequence[JobGroup]) -> dict[int, dict[str, int]]:

@@ -46,7 +46,7 @@ class Where(_Strict):
     def _something(self) -> Self:
         if not any(getattr(self, name) for name in type(self).model_fields):
             known = ", ".join(type(self).model_fields)
-            raise refused("", f"an empty filter would be every job; allowed: {known}")
+            raise ValueError(f"an empty filter would be every job; allowed: {known}")
         return self
 
 

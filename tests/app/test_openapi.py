@@ -50,7 +50,17 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
     assert {f"{method} {path}" for path, method, _ in operations(document)} == {
         "post /jobs",
         "get /jobs",
+        "post /jobs/batch",
         "get /jobs/{job_id}",
+        "patch /jobs/{job_id}",
+        "get /job-groups",
+        "get /job-groups/{group_id}",
+        "get /job-groups/{group_id}/summary",
+        "post /job-groups/{group_id}/cancel",
+        "post /job-groups/{group_id}/pause",
+        "post /job-groups/{group_id}/resume",
+        "post /job-groups/{group_id}/retry",
+        "post /job-groups/{group_id}/extend",
         "post /jobs/{job_id}/cancel",
         "post /jobs/{job_id}/pause",
         "post /jobs/{job_id}/resume",
@@ -80,6 +90,10 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         assert path.count("{") == len(named)
         has_body = (method, path) in {
             ("post", "/jobs"),
+            ("post", "/jobs/batch"),
+            ("patch", "/jobs/{job_id}"),
+            ("post", "/job-groups/{group_id}/cancel"),
+            ("post", "/job-groups/{group_id}/extend"),
             ("post", "/jobs/{job_id}/cancel"),
             ("post", "/jobs/{job_id}/extend"),
             ("post", "/jobs/{job_id}/clone"),

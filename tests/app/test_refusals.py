@@ -35,7 +35,7 @@ def assert_nothing_is_left(database: Database) -> None:
         ({"budget": {"total_steps": 1.5}}, "budget.total_steps", "1.5"),
         ({"budget": {"total_steps": "9"}}, "budget.total_steps", "'9'"),
         ({"budget": {}}, "budget.total_steps", "missing"),
-        ({"surprise": 1}, "surprise", "allowed: name, labels, environment"),
+        ({"surprise": 1}, "surprise", "allowed: name, labels, priority, environment"),
         ({"name": "a\u0000b"}, "name", "pattern"),
         ({"labels": {"k": 1}}, "labels.k", "string"),
         ({"evaluation": {"every_steps": 2_000}, "status": "x"}, "status", "allowed"),
@@ -58,8 +58,8 @@ def test_a_bad_job_names_field_value_and_what_is_allowed(
     [
         (
             "",
-            "name, labels, environment, algorithm, budget, evaluation, checkpointing, "
-            "early_stopping, limits, seed",
+            "name, labels, priority, environment, algorithm, budget, evaluation, checkpointing, "
+            "early_stopping, limits, seed, seeds",
         ),
         ("environment", "id, kwargs, max_episode_steps, action_repeat, history, limit_terminates"),
         ("environment.kwargs", "g"),

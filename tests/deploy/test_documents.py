@@ -17,8 +17,9 @@ from mrq_core.config import BOUNDS, PRESETS, Hyperparameters
 from store.doorbell import celery_settings
 from store.events import append_event
 from store.lifecycle import TRANSITIONS, Action, Phase
+from store.seeds import JobRequest
 from store.settings import Settings
-from store.spec import JobSpec, Part
+from store.spec import Part
 from store.states import AttemptStatus, Fidelity, JobStatus, Reason
 from tests.deploy.files import DOCS, ROOT, compose, first_names, names_in, pages, rows, text
 
@@ -119,7 +120,7 @@ def test_the_celery_settings_are_these() -> None:
 
 def test_the_job_spec_has_these_fields() -> None:
     named = first_names(rows("docs/reference/job-spec.md", "Fields"))
-    assert named == list(_paths(JobSpec))
+    assert named == list(_paths(JobRequest))
 
 
 def _paths(part: type[Part], prefix: str = "") -> Iterator[str]:
