@@ -90,7 +90,7 @@ _TASKS = (
     Task(
         name="PixelPendulum",
         environment_id="mrq/PixelPendulum-v0",
-        total_steps=5_000,
+        total_steps=8_000,
         options=_options(500),
         registers="mrq_core.tasks",
         wanted=-250.0,
