@@ -11,6 +11,7 @@ from app.auth import Authentication
 from app.body_limit import BodyLimit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
+from app.pages import group_routes as group_pages
 from app.pages import routes as pages
 from app.pages.errors import error_page
 from app.routes import (
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(module.router)
     app.include_router(pages.router)
+    app.include_router(group_pages.router)
     openapi.install(app)
     return app
 

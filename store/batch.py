@@ -1,6 +1,6 @@
 """One action on many jobs. Each is a transaction of its own: what one refuses, the others do."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -8,10 +8,25 @@ from sqlalchemy import select
 from store.database import Database
 from store.errors import DomainError
 from store.jobs import JobFilter, matching
-from store.lifecycle import Phase, phase_of
+from store.lifecycle import (
+    Action,
+    Phase,
+    cancel_job,
+    pause_job,
+    phase_of,
+    resume_job,
+    retry_job,
+)
 from store.tables import Job
 
 MAX_JOBS = 1_000
+# Those that need nothing but the job.
+SIMPLE: Mapping[str, Callable[[Database, str], Job]] = {
+    Action.CANCEL: cancel_job,
+    Action.PAUSE: pause_job,
+    Action.RESUME: resume_job,
+    Action.RETRY: retry_job,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,21 +40,32 @@ def draw(curve: Curve) -> Drawing | None:
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 1, high + 1
-    x = _scale(0, curve.total_steps, LEFT, RIGHT)
-    y = _scale(low, high, BOTTOM - 6, TOP + 6)
+    x = scale(0, curve.total_steps, LEFT, RIGHT)
+    y = value_scale(low, high)
     dots = [(x(e.step), y(e.return_mean)) for e in measured]
     upper = [(x(e.step), y(max(e.returns))) for e in measured]
     lower = [(x(e.step), y(min(e.returns))) for e in measured]
     return Drawing(
-        mean=_points(dots),
-        band=_points([*upper, *reversed(lower)]),
-        episodes=_points((x(step), y(value)) for step, value in curve.episodes),
+        mean=points(dots),
+        band=points([*upper, *reversed(lower)]),
+        episodes=points((x(step), y(value)) for step, value in curve.episodes),
         dots=dots,
         best=None if curve.best is None else (x(curve.best.step), y(curve.best.return_mean)),
         checkpoints=[x(step) for step in curve.checkpoints],
-        steps=[Tick(at=x(v), label=compact(v)) for v in nice_ticks(0, curve.total_steps)],
-        returns=[Tick(at=y(v), label=f"{v:,g}".replace("-", "−")) for v in nice_ticks(low, high)],  # noqa: RUF001,
+        steps=step_ticks(curve.total_steps),
+        returns=value_ticks(low, high),
     )
+
+
+def step_ticks(total_steps: int) -> list[Tick]:
+    x = scale(0, total_steps, LEFT, RIGHT)
+    return [Tick(at=x(v), label=compact(v)) for v in nice_ticks(0, total_steps)]
+
+
+def value_ticks(low: float, high: float) -> list[Tick]:
+    y = value_scale(low, high)
+    minus = "\N{MINUS SIGN}"
+    return [Tick(at=y(v), label=f"{v:,g}".replace("-", minus)) for v in nice_ticks(low, high)]
 
 
 def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
@@ -73,9 +84,13 @@ def compact(steps: float) -> str:
     return f"{steps:g}"
 
 
-def _scale(low: float, high: float, first: float, last: float) -> Place:
+def value_scale(low: float, high: float) -> Place:
+    return scale(low, high, BOTTOM - 6, TOP + 6)
+
+
+def scale(low: float, high: float, first: float, last: float) -> Place:
     return lambda value: round(first + (value - low) / (high - low) * (last - first), 1)
 
 
-def _points(pairs: Iterable[tuple[float, float]]) -> str:
+def points(pairs: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in pairs)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.pages.formats import count
-from store.tables import Checkpoint, Job
+from store.tables import Checkpoint, Job, JobGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,21 @@ def ask_cancel(job: Job) -> Question:
         yes="Cancel job",
         no="Keep it running",
         back=f"/ui/jobs/{job.id}",
+        danger=True,
+    )
+
+
+def ask_cancel_group(group: JobGroup) -> Question:
+    return Question(
+        question=f"Cancel all jobs of {group.name}?",
+        consequence=(
+            "Training stops for good, of every seed that has not ended. What was evaluated so far "
+            "stays and can be promoted."
+        ),
+        action=f"/ui/job-groups/{group.id}/cancel",
+        yes="Cancel all",
+        no="Keep them running",
+        back=f"/ui/job-groups/{group.id}",
         danger=True,
     )
 

@@ -97,6 +97,10 @@ def _extended(data: Mapping[str, Any]) -> str:
     return f"Extended: {', '.join(ends)}."
 
 
+def _revised(data: Mapping[str, Any]) -> str:
+    return f"Changed: {', '.join(data)}."
+
+
 def _request(data: Mapping[str, Any]) -> str:
     return REQUESTS[data["action"]]
 
@@ -109,6 +113,7 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "policy": _policy,
     "extended": _extended,
     "request": _request,
+    "revised": _revised,
     "warning": _warning,
 }
 

@@ -1,6 +1,6 @@
 """One action on many jobs, named by their ids or by a filter."""
 
-from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter
@@ -11,22 +11,13 @@ from app.body import JsonBody, parse
 from app.deps import DatabaseDep
 from app.group_views import batch_view
 from app.schemas import BatchView
-from store.batch import MAX_JOBS, act_on_each, matching_ids
+from store.batch import MAX_JOBS, SIMPLE, act_on_each, matching_ids
 from store.database import Database
 from store.jobs import JobFilter
-from store.lifecycle import cancel_job, pause_job, resume_job, retry_job
 from store.spec import LabelKey, LabelValue, refused
 from store.states import JobStatus
-from store.tables import Job
 
 router = APIRouter(tags=["jobs"])
-
-_CHANGES: Mapping[str, Callable[[Database, str], Job]] = {
-    "cancel": cancel_job,
-    "pause": pause_job,
-    "resume": resume_job,
-    "retry": retry_job,
-}
 
 
 class _Strict(BaseModel):
@@ -71,8 +62,7 @@ def act_on_many(body: JsonBody, database: DatabaseDep) -> Json:
     """Each job for itself: what one refuses, the others do."""
     asked = parse(Batch, body)
     ids, has_more = _chosen(database, asked)
-    change = _CHANGES[asked.action]
-    results = act_on_each(ids, lambda job_id: change(database, job_id))
+    results = act_on_each(ids, partial(SIMPLE[asked.action], database))
     return Json(batch_view(results, has_more=has_more))
 
 

@@ -8,6 +8,7 @@ from store.database import Database
 from store.settings import Settings
 from store.states import Reason
 from tests.app.pages.fake_training import FakeTraining, submit
+from tests.app.pages.test_group_page import launch
 from tests.browser.conftest import Visit
 
 RULES = {
@@ -32,8 +33,14 @@ def pages(database: Database, settings: Settings) -> dict[str, str]:
     training.succeed()
     running = submit(database, name="running-with-a-name-that-is-rather-long-for-a-narrow-screen")
     FakeTraining(database, settings).learn(3000)
+    group = launch(database, 0, 1, 2)
+    training = FakeTraining(database, settings)
+    training.learn(4000)
+    training.succeed()
     queued = submit(database, name="queued")
     return {
+        "group": f"/ui/job-groups/{group.id}",
+        "question of a group": f"/ui/job-groups/{group.id}/cancel",
         "list": "/ui/jobs",
         "no match": "/ui/jobs?q=nothing",
         "failed": f"/ui/jobs/{failed.id}",
