@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
+
+from store.file_system import refuse_shared_between_hosts
 
 
 class Database:
@@ -19,9 +22,11 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        """SetupError for a SQLite file where other hosts could write too."""
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
+            refuse_shared_between_hosts(Path(make_url(url).database or ""))
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", query_only=False)
             self._reader = _sqlite_engine(url, "BEGIN", query_only=True)
         else:
