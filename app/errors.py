@@ -29,6 +29,7 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.NotFound: 404,
     domain.TransitionRefused: 409,
     domain.NotReady: 409,
+    domain.Pinned: 409,
     refusals.PolicyBroken: 409,
     refusals.BodyTooLarge: 413,
     refusals.UnsupportedMediaType: 415,

@@ -58,6 +58,7 @@ class JobLinks(TypedDict):
     retry: str
     extend: str
     clone: str
+    restore: str
     events: str
     metrics: str
     evaluations: str
@@ -103,6 +104,7 @@ class JobView(JudgedSpec):
     created_at: Time | None
     started_at: Time | None
     finished_at: Time | None
+    deleted_at: Time | None
     links: JobLinks
 
 

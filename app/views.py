@@ -89,6 +89,7 @@ def _job(session: Session, job: Job, policy: Policy | None, group_id: str | None
         "created_at": to_rfc3339(job.created_at),
         "started_at": to_rfc3339(job.started_at),
         "finished_at": to_rfc3339(job.finished_at),
+        "deleted_at": to_rfc3339(job.deleted_at),
         "links": _job_links(job, policy),
     }
 
@@ -103,6 +104,7 @@ def _job_links(job: Job, policy: Policy | None) -> JobLinks:
         "retry": f"{path}/retry",
         "extend": f"{path}/extend",
         "clone": f"{path}/clone",
+        "restore": f"{path}/restore",
         "events": f"{path}/events",
         "metrics": f"{path}/metrics",
         "evaluations": f"{path}/evaluations",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from store.database import Database
+from store.deletion import delete_job
 from store.errors import DomainError
 from store.jobs import JobFilter, matching
 from store.lifecycle import (
@@ -26,6 +27,7 @@ SIMPLE: Mapping[str, Callable[[Database, str], Job]] = {
     Action.PAUSE: pause_job,
     Action.RESUME: resume_job,
     Action.RETRY: retry_job,
+    "delete": delete_job,
 }
 
 

@@ -6,6 +6,7 @@ DomainError
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
 ├── NotReady              right request, too early
+├── Pinned                something else still needs it
 └── SetupError            the operator's problem: data folder, schema, port
 Fenced                    an attempt has lost its job; never shown to a user
 """
@@ -45,6 +46,10 @@ class NotFound(DomainError):
 
 class TransitionRefused(DomainError):
     code = "transition_refused"
+
+
+class Pinned(DomainError):
+    code = "pinned"
 
 
 class NotReady(DomainError):

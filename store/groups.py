@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import ColumnElement, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
@@ -11,7 +11,7 @@ from store.database import Database
 from store.errors import NotFound
 from store.idempotency import once
 from store.ids import new_id, require_storable
-from store.jobs import insert_job
+from store.jobs import insert_job, not_deleted
 from store.spec import JobSpec
 from store.states import JobStatus
 from store.tables import Job, JobGroup
@@ -44,17 +44,23 @@ def _insert_group(session: Session, name: str) -> JobGroup:
 
 def get_group(session: Session, group_id: str) -> JobGroup:
     require_storable("group", group_id)
-    group = session.scalars(select(JobGroup).where(JobGroup.id == group_id)).one_or_none()
+    query = select(JobGroup).where(JobGroup.id == group_id, _has_jobs())
+    group = session.scalars(query).one_or_none()
     if group is None:
         raise NotFound("group", group_id)
     return group
+
+
+def _has_jobs() -> ColumnElement[bool]:
+    """A group is there as long as one of its jobs is not deleted."""
+    return exists().where(Job.group_number == JobGroup.number, not_deleted())
 
 
 def list_groups(
     session: Session, *, limit: int, cursor: str | None
 ) -> tuple[Sequence[JobGroup], str | None]:
     """Newest first. Returns the page and the cursor of the next one, None at the end."""
-    query = select(JobGroup).order_by(JobGroup.number.desc()).limit(limit + 1)
+    query = select(JobGroup).where(_has_jobs()).order_by(JobGroup.number.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(JobGroup.number < decode_number(cursor))
     rows = session.scalars(query).all()
@@ -64,7 +70,7 @@ def list_groups(
 
 def jobs_of(session: Session, group: JobGroup) -> Sequence[Job]:
     """In the order of the request's seeds."""
-    query = select(Job).where(Job.group_number == group.number).order_by(Job.number)
+    query = select(Job).where(Job.group_number == group.number, not_deleted()).order_by(Job.number)
     return session.scalars(query).all()
 
 
@@ -80,7 +86,7 @@ def statuses_of(session: Session, groups: Sequence[JobGroup]) -> dict[int, dict[
     query = (
         select(JobGroup.number, Job.status, func.count())
         .join(Job, Job.group_number == JobGroup.number)
-        .where(JobGroup.number.in_([group.number for group in groups]))
+        .where(JobGroup.number.in_([group.number for group in groups]), not_deleted())
         .group_by(JobGroup.number, Job.status)
     )
     found: dict[int, dict[str, int]] = {group.number: {} for group in groups}

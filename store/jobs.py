@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import ColumnElement, Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
@@ -58,9 +58,13 @@ def insert_job(
     return job
 
 
+def not_deleted() -> ColumnElement[bool]:
+    return Job.deleted_at.is_(None)
+
+
 def get_job(session: Session, job_id: str) -> Job:
     require_storable("job", job_id)
-    job = session.scalars(select(Job).where(Job.id == job_id)).one_or_none()
+    job = session.scalars(select(Job).where(Job.id == job_id, not_deleted())).one_or_none()
     if job is None:
         raise NotFound("job", job_id)
     return job
@@ -88,12 +92,14 @@ def list_jobs(
 
 
 def count_jobs_by_status(session: Session) -> dict[str, int]:
-    rows = session.execute(select(Job.status, func.count()).group_by(Job.status))
+    query = select(Job.status, func.count()).where(not_deleted()).group_by(Job.status)
+    rows = session.execute(query)
     return dict(rows.all())
 
 
 def matching(query: Select[Job], where: JobFilter) -> Select[Job]:
     _refuse_unsearchable(where)
+    query = query.where(not_deleted())
     if where.status is not None:
         query = query.where(Job.status == where.status)
     if where.environment is not None:

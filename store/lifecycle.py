@@ -96,6 +96,8 @@ _WHY_QUEUED: Mapping[Action, Reason] = {
 }
 
 
+# What an ended job needs its training checkpoint for.
+_CONTINUES = frozenset({Action.RETRY, Action.EXTEND})
 # A pause is part of a run; a retry and an extension begin another.
 _ANEW: Mapping[str, Any] = {
     "finished_at": None,
@@ -117,6 +119,7 @@ def allowed_actions(job: Job) -> list[Action]:
         action
         for action, to in TRANSITIONS.items()
         if to.get(phase, phase) != phase or (action is Action.EXTEND and phase in to)
+        if job.expired_at is None or action not in _CONTINUES
     ]
 
 
@@ -163,7 +166,9 @@ def act(
     """`change` is made to the job of an allowed action, in its transaction."""
     require_storable("job", job_id)
     with database.write() as session:
-        job = session.scalars(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
+        job = session.scalars(
+            select(Job).where(Job.id == job_id, Job.deleted_at.is_(None)).with_for_update()
+        ).one_or_none()
         if job is None:
             raise NotFound("job", job_id)
         phase = phase_of(job)
@@ -183,6 +188,14 @@ def _require_allowed(job: Job, action: Action, phase: Phase) -> Phase:
         hint = _HINTS.get((action, phase), "")
         raise TransitionRefused(
             f"Job {job.id} is {phase}; {action} is for jobs that are {allowed}. {hint}".rstrip(),
+            param="job_id",
+            phase=phase,
+        )
+    if job.expired_at is not None and action in _CONTINUES:
+        raise TransitionRefused(
+            f"The training checkpoints of job {job.id} were deleted after their time to live "
+            "(checkpointing.ttl_seconds): it cannot go on, and must not begin again unasked. "
+            "Clone it instead.",
             param="job_id",
             phase=phase,
         )

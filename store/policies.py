@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, defer, undefer
 
 from store.clock import now_ms
@@ -16,7 +17,7 @@ from store.events import append_event
 from store.ids import new_id, require_storable
 from store.ownership import Claim, update_owned
 from store.states import CheckpointKind, JobStatus, Reason
-from store.tables import Checkpoint, Job, Policy
+from store.tables import Checkpoint, Job, Policy, PolicyName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,11 @@ def promote_checkpoint(database: Database, checkpoint_id: str, name: str | None)
 
 def _lock_job_of(session: Session, checkpoint_id: str) -> Job | None:
     owner = select(Checkpoint.job_number).where(Checkpoint.id == checkpoint_id)
-    query = select(Job).where(Job.number == owner.scalar_subquery()).with_for_update()
+    query = (
+        select(Job)
+        .where(Job.number == owner.scalar_subquery(), Job.deleted_at.is_(None))
+        .with_for_update()
+    )
     return session.scalars(query).one_or_none()
 
 
@@ -85,15 +90,10 @@ def succeed(
 
 
 def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Policy:
-    if session.get_bind().dialect.name == "postgresql":
-        # Two promotions of one name at once must not draw one version. SQLite has one writer.
-        lock = text("SELECT pg_advisory_xact_lock(hashtext(:name))")
-        session.execute(lock, {"name": f"policy:{name}"})
-    newest = select(func.coalesce(func.max(Policy.version), 0)).where(Policy.name == name)
     policy = Policy(
         id=new_id("pol"),
         name=name,
-        version=session.execute(newest).scalar_one() + 1,
+        version=_next_version(session, name),
         checkpoint_id=checkpoint_id,
         job_number=job.number,
         created_at=session.execute(select(now_ms())).scalar_one(),
@@ -108,6 +108,28 @@ def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Polic
     }
     append_event(session, job.number, "policy", data, attempt=job.epoch)
     return policy
+
+
+def _next_version(session: Session, name: str) -> int:
+    """Of two promotions at once the second one waits at the row."""
+    module = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    first = module.insert(PolicyName).values(name=name, version=1)
+    query = first.on_conflict_do_update(
+        index_elements=[PolicyName.name], set_={"version": PolicyName.version + 1}
+    )
+    version: int = session.execute(query.returning(PolicyName.version)).scalar_one()
+    return version
+
+
+def delete_policy(database: Database, reference: str) -> Policy:
+    """For good: its checkpoint may go with its job then, and its version never comes back."""
+    with database.write() as session:
+        policy = find_policy(session, reference)
+        session.delete(policy)
+        job = session.get_one(Job, policy.job_number)
+        data = {"policy_id": policy.id, "name": policy.name, "version": policy.version}
+        append_event(session, job.number, "policy_deleted", data, attempt=job.epoch)
+        return policy
 
 
 def find_policy(session: Session, reference: str) -> Policy:

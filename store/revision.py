@@ -18,7 +18,9 @@ def revise_job(database: Database, job_id: str, changes: dict[str, Any]) -> Job:
     """`changes`: new values for some of REVISABLE, valid in a spec. What is trained stays."""
     require_storable("job", job_id)
     with database.write() as session:
-        job = session.scalars(select(Job).where(Job.id == job_id).with_for_update()).one_or_none()
+        job = session.scalars(
+            select(Job).where(Job.id == job_id, Job.deleted_at.is_(None)).with_for_update()
+        ).one_or_none()
         if job is None:
             raise NotFound("job", job_id)
         spec = JobSpec.model_validate({**job.spec, **changes})

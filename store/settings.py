@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     # A trainer that says nothing for this long hangs in its environment.
     no_progress_seconds: float = Field(default=300.0, gt=0, le=LONGEST)
 
+    # Retention (seconds): training checkpoints of ended jobs, 0 for ever; jobs after a DELETE.
+    checkpoint_ttl_seconds: float = Field(default=0.0, ge=0)
+    deleted_kept_seconds: float = Field(default=7 * 86_400.0, ge=0)
+
     # Jobs that run at once for one value of the label `owner`. 0: no limit.
     max_running_per_owner: int = Field(default=0, ge=0)
 

@@ -285,6 +285,13 @@ class EvaluationSpec(Part):
 class CheckpointingSpec(Part):
     every_steps: Steps | None = None
     keep: int = Field(default=2, ge=1, le=100, description="Latest ones kept beside the best.")
+    ttl_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=3_660 * 86_400,
+        description="How long after its end a job keeps those for resuming. null: the service's "
+        "own time; 0: for ever.",
+    )
 
 
 class JobSpec(Part):

@@ -127,6 +127,8 @@ class Job(Table):
     created_at: Mapped[int]
     started_at: Mapped[int | None]
     finished_at: Mapped[int | None]
+    expired_at: Mapped[int | None]  # when its training checkpoints were deleted
+    deleted_at: Mapped[int | None]  # hidden since, and purged some days later
 
 
 class Attempt(Table):
@@ -235,6 +237,15 @@ class Evaluation(Table):
         ForeignKey("checkpoints.id", ondelete="SET NULL")
     )
     created_at: Mapped[int]
+
+
+class PolicyName(Table):
+    """The newest version that a name ever had: the number of a deleted one never returns."""
+
+    __tablename__ = "policy_names"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
 
 
 class Policy(Table):

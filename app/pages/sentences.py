@@ -88,6 +88,10 @@ def _policy(data: Mapping[str, Any]) -> str:
     return f"Checkpoint promoted to {data['name']}:{data['version']}."
 
 
+def _policy_deleted(data: Mapping[str, Any]) -> str:
+    return f"Policy {data['name']}:{data['version']} deleted."
+
+
 def _warning(data: Mapping[str, Any]) -> str:
     return f"Warning: {data.get('message', '')}"
 
@@ -114,6 +118,10 @@ _TELLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "extended": _extended,
     "request": _request,
     "revised": _revised,
+    "expired": lambda _: "Its training checkpoints were deleted after their time to live.",
+    "deleted": lambda _: "Deleted.",
+    "restored": lambda _: "Restored.",
+    "policy_deleted": _policy_deleted,
     "warning": _warning,
 }
 

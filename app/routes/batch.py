@@ -44,7 +44,7 @@ class Where(_Strict):
 class Batch(_Strict):
     """Either `ids` or `filter`."""
 
-    action: Literal["cancel", "pause", "resume", "retry"]
+    action: Literal["cancel", "pause", "resume", "retry", "delete"]
     ids: list[Annotated[str, Field(max_length=128)]] | None = Field(
         default=None, min_length=1, max_length=MAX_JOBS
     )

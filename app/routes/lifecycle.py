@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, retry, extend: `store.lifecycle` over HTTP."""
+"""Cancel, pause, resume, retry, extend, delete: `store.lifecycle` and others over HTTP."""
 
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ from app.deps import DatabaseDep, SettingsDep
 from app.routes.jobs import shown
 from app.schemas import JobView
 from store.database import Database
+from store.deletion import delete_job, restore_job
 from store.extension import ENDS, extend_job
 from store.lifecycle import Phase, cancel_job, pause_job, phase_of, resume_job, retry_job
 from store.spec import Seconds, Steps, refused
@@ -88,6 +89,17 @@ def extend(job_id: str, body: JsonBody, database: DatabaseDep, settings: Setting
     return _answer(
         database, extend_job(database, settings, job_id, asked.model_dump(exclude_unset=True))
     )
+
+
+@router.delete("", response_model=JobView)
+def remove(job_id: str, database: DatabaseDep, with_policies: bool = False) -> Json:
+    """Hidden at once, and purged `MRQ_DELETED_KEPT_SECONDS` later; `restore` until then."""
+    return _answer(database, delete_job(database, job_id, with_policies=with_policies))
+
+
+@router.post("/restore", response_model=JobView)
+def restore(job_id: str, database: DatabaseDep) -> Json:
+    return _answer(database, restore_job(database, job_id))
 
 
 def _answer(database: Database, job: Job) -> Json:

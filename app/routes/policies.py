@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.answers import Json, page
@@ -11,7 +11,7 @@ from app.deps import DatabaseDep, PoliciesDep, ReadSession
 from app.schemas import Page, PolicyView
 from app.views import policy_view, policy_views
 from store.jobs import get_job
-from store.policies import find_policy, list_policies, promote_checkpoint
+from store.policies import delete_policy, find_policy, list_policies, promote_checkpoint
 from store.spec import Name
 
 router = APIRouter(prefix="/policies", tags=["policies"])
@@ -49,6 +49,12 @@ def get_policies(query: Annotated[PolicyQuery, Query()], session: ReadSession) -
     number = None if query.job_id is None else get_job(session, query.job_id).number
     rows, cursor = list_policies(session, job_number=number, limit=query.limit, cursor=query.after)
     return Json(page(policy_views(session, rows), cursor))
+
+
+@router.delete("/{reference}", status_code=204, response_class=Response)
+def remove_policy(reference: Reference, database: DatabaseDep, policies: PoliciesDep) -> None:
+    """For good. Of a name, its newest version: the one before it is the newest then."""
+    policies.forget_policy(delete_policy(database, reference).id)
 
 
 @router.get("/{reference}", response_model=PolicyView)

@@ -1,7 +1,6 @@
 """The policies that are in memory, and which version a name means just now."""
 
 import asyncio
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -20,6 +19,8 @@ from store.policies import find_policy, load_servable
 BUDGET_BYTES = 512 << 20  # of ONNX; a policy of the paper's size has 4 MB
 # A promotion by a worker is seen after this long at most.
 NAME_SECONDS = 0.5
+# And a deletion, of what can mean nothing else.
+FIXED_SECONDS = 5.0
 # A slow database delays actions of a known policy by no more than this.
 PATIENCE_SECONDS = 0.25
 MAX_REFERENCE = 160
@@ -43,7 +44,7 @@ class _Meaning:
 
 
 class LoadedPolicies:
-    """Used on the event loop only, but for `forget_name`."""
+    """Used on the event loop only, but for `forget_name` and `forget_policy`."""
 
     def __init__(self, database: Database, budget_bytes: int = BUDGET_BYTES) -> None:
         self._database = database
@@ -69,6 +70,12 @@ class LoadedPolicies:
     def forget_name(self, name: str) -> None:
         """For the promotion that this very server made: the next action is the new version's."""
         self._meanings.pop(name, None)
+
+    def forget_policy(self, policy_id: str) -> None:
+        """For the deletion that this very server made."""
+        meanings = list(self._meanings.items())
+        for reference in (r for r, meaning in meanings if meaning.policy_id == policy_id):
+            self._meanings.pop(reference, None)
 
     async def _resolve(self, reference: str) -> str:
         meaning = self._meanings.get(reference)
@@ -101,7 +108,7 @@ class LoadedPolicies:
         policy_id = await asyncio.to_thread(self._policy_id, reference)
         # Only a bare name can come to mean something else.
         fixed = reference == policy_id or ":" in reference
-        lifetime = math.inf if fixed else NAME_SECONDS
+        lifetime = FIXED_SECONDS if fixed else NAME_SECONDS
         self._meanings[reference] = _Meaning(policy_id, time.monotonic() + lifetime)
         return policy_id
 

@@ -170,7 +170,7 @@ def test_a_batch_by_filter_leaves_the_others_alone(client: TestClient, database:
         ({"action": "cancel", "ids": ["a"], "filter": {"q": "a"}}, "ids", "one of the two"),
         ({"action": "cancel", "ids": []}, "ids", "at least 1"),
         ({"action": "cancel", "filter": {}}, "filter", "every job"),
-        ({"action": "delete", "ids": ["a"]}, "action", "'delete'"),
+        ({"action": "extend", "ids": ["a"]}, "action", "'extend'"),
         ({"action": "cancel", "filter": {"state": "x"}}, "filter.state", "allowed: status"),
         ({"action": "cancel", "filter": {"status": "x"}}, "filter.status", "'x'"),
         ({"action": "cancel", "filter": {"q": "\x00"}}, "q", "NUL"),

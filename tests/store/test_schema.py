@@ -21,8 +21,10 @@ from store.database import Database
 from store.errors import SchemaTooNew, SetupError
 from store.groups import jobs_of, submit_group
 from store.ownership import Claim
+from store.policies import promote_checkpoint
+from store.settings import Settings
 from store.tables import Checkpoint, Job, Table
-from tests.store.acting import change, spec, submit
+from tests.store.acting import change, evaluate, running, spec, submit
 
 HEAD = "0003"
 ROOT = Path(migrations.__file__).parent.parent
@@ -174,7 +176,8 @@ def test_groups_come_with_an_upgrade_and_go_with_a_downgrade_that_keeps_the_jobs
 ) -> None:
     config = schema._config(empty)
     schema.migrate(empty)
-    group, _ = submit_group(empty, "a", [spec(seed=0, priority=3), spec(seed=1)])
+    own = {"ttl_seconds": 5.0}
+    group, _ = submit_group(empty, "a", [spec(priority=3, checkpointing=own), spec(seed=1)])
     with empty.read() as session:
         assert [job.priority for job in jobs_of(session, group)] == [3, 0]
 
@@ -187,8 +190,21 @@ def test_groups_come_with_an_upgrade_and_go_with_a_downgrade_that_keeps_the_jobs
     with empty.engine.connect() as connection:
         specs = connection.execute(select(Job.spec)).scalars().all()
     assert [kept["seed"] for kept in specs] == [0, 1]
-    assert all("priority" not in kept for kept in specs)  # that release does not know it
+    for kept in specs:  # what that release does not know is gone
+        assert "priority" not in kept
+        assert kept["checkpointing"].keys() == {"every_steps", "keep"}
     schema.migrate(empty)
+
+
+def test_policies_keep_counting_after_an_upgrade(empty: Database, settings: Settings) -> None:
+    config = schema._config(empty)
+    schema.migrate(empty)
+    checkpoint = evaluate(empty, running(empty, settings), 100, 1.0)
+    for _ in range(3):
+        promote_checkpoint(empty, checkpoint, "champion")
+    command.downgrade(config, "0002")
+    schema.migrate(empty)
+    assert promote_checkpoint(empty, checkpoint, "champion").version == 4
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:
