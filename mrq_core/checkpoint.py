@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ def _restore_learning(session: Session, state: Mapping[str, Any], directory: Pat
     session.best_return = -math.inf if best is None else best
     agent = session.agent
     arrays = load_file(directory / "agent.safetensors")
-    _load_agent(agent, arrays)
+    load_agent(agent, arrays)
     if state["device"] == agent.device.type:
         agent.generator.set_state(torch.from_numpy(arrays["generator"]))
     else:  # whose generators have another kind of state
@@ -157,12 +157,20 @@ def _agent_arrays(agent: Agent) -> Arrays:
     return arrays | {"generator": agent.generator.get_state().numpy()}
 
 
-def _load_agent(agent: Agent, arrays: Arrays) -> None:
+def everything(_name: str) -> bool:
+    return True
+
+
+def load_agent(agent: Agent, arrays: Arrays, part: Callable[[str], bool] = everything) -> None:
+    """The tensors whose names are `part` of it. ValueError for one of another form."""
     with torch.no_grad():
         for name, tensor in _tensors(agent).items():
+            if not part(name):
+                continue
             saved = torch.from_numpy(arrays[name])
             if (saved.shape, saved.dtype) != (tensor.shape, tensor.dtype):
-                raise ValueError(f"{name} is {saved.dtype} {tuple(saved.shape)}")
+                expected = f"expected {tensor.dtype} {tuple(tensor.shape)}"
+                raise ValueError(f"{name} is {saved.dtype} {tuple(saved.shape)}, {expected}")
             tensor.copy_(saved)
 
 

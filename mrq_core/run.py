@@ -18,6 +18,17 @@ ActionMode: TypeAlias = Literal["deterministic", "sample"]
 End: TypeAlias = Literal["steps", "episodes", "target"]
 
 
+Load: TypeAlias = Literal["weights", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart:
+    """What a run begins with: see `mrq_core.warm_start`. `sha256` is the checkpoint's."""
+
+    sha256: str
+    load: Load
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
     """`max_episode_steps` None: the environment's own limit. Steps are agent steps everywhere:
@@ -39,6 +50,7 @@ class TrainingRun:
     max_episodes: int | None = None
     target_return: float | None = None
     seed: int = 0
+    warm_start: WarmStart | None = None
     evaluation_every: int = 1_000
     evaluation_episodes: int = 10
     evaluation_mode: ActionMode = "deterministic"
@@ -73,6 +85,8 @@ class TrainingRun:
         Length, evaluations, checkpoints and device are not part of it: a run may be continued
         for longer, watched differently, or on another machine.
         """
+        # Named only where there is one: checkpoints of releases without it still fit.
+        begins_with = {} if self.warm_start is None else {"warm_start": asdict(self.warm_start)}
         return {
             "environment_id": self.environment_id,
             "environment_kwargs": dict(self.environment_kwargs),
@@ -82,6 +96,7 @@ class TrainingRun:
             "limit_terminates": self.limit_terminates,
             "hyperparameters": asdict(self.hyperparameters),
             "seed": self.seed,
+            **begins_with,
         }
 
     def spec_sha256(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mrq_core import checkpoint
+from mrq_core import checkpoint, warm_start
 from mrq_core.actions import Mask
 from mrq_core.agent import Agent
 from mrq_core.environments import Outcome, environment_of
@@ -108,6 +108,10 @@ class Session:
         then ends there, truncated, and the next one begins.
         """
         return checkpoint.restore(self, directory)
+
+    def begin_from(self, directory: Path) -> None:
+        """With what the run of that checkpoint had learnt; ResumeError if it does not fit."""
+        warm_start.begin_from(self, directory)
 
     def cut_episode(self) -> None:
         """Ends the stored episode where it stands, as a time limit would."""

@@ -34,10 +34,13 @@ def train(
     run: TrainingRun,
     *,
     resume_from: Path | None = None,
+    begin_from: Path | None = None,
     stop: Callable[[], bool] = never,
     alive: Alive = unheard,
 ) -> Iterator[Event]:
-    """Progress, evaluation and checkpoint of a step come in this order, after it.
+    """`begin_from` is the checkpoint of `run.warm_start`; a run that is resumed needs it no more.
+
+    Progress, evaluation and checkpoint of a step come in this order, after it.
 
     `stop` is asked before every step, `alive` is called as in `mrq_core.progress`. A run that is
     resumed yields from there on the very events that it would have yielded without the
@@ -47,6 +50,8 @@ def train(
     session = Session(run, alive)
     with closing(session.environment):
         exact = resume_from is None or session.resume(resume_from)
+        if resume_from is None and begin_from is not None:
+            session.begin_from(begin_from)
         yield Started(session.step, resume_from is not None, session.parameter_count(), exact)
         evaluator = Evaluator(run, alive)
         with closing(evaluator.environment):
