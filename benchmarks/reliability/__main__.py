@@ -14,7 +14,7 @@ from benchmarks.reliability.campaign import Order, run_campaign
 from benchmarks.reliability.controls import CONTROLS, run_control
 from benchmarks.reliability.jobs import SPECS
 from benchmarks.reliability.report import write_page
-from benchmarks.reliability.result import to_json, write
+from benchmarks.reliability.result import current_commit, to_json, write
 from benchmarks.reliability.schedule import plan
 from benchmarks.reliability.service import Layout
 from store.invariants import Finding
@@ -50,8 +50,9 @@ def main() -> int:
             print(f"plan {fault}")
         if options.plan:
             return 0
+        commit = current_commit()
         campaign, servers = run_campaign(order, folder, say)
-        result = to_json(order, campaign, servers)
+        result = to_json(order, campaign, servers, commit)
         path = write(result, options.results)
         write_page(options.results)
         _tell_findings(list(campaign.watch.findings.all.values()), say)

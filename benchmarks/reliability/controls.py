@@ -17,7 +17,7 @@ from benchmarks.reliability.jobs import tiny
 from benchmarks.reliability.lasting import StoppedWorker
 from benchmarks.reliability.leftovers import left_after
 from benchmarks.reliability.service import Layout, Service, running
-from benchmarks.reliability.snapshot import OpenJob, Snapshot, look
+from benchmarks.reliability.snapshot import OpenJob, Snapshot, is_locked, look
 from benchmarks.reliability.watch import Watch
 from benchmarks.servers import valkey_server
 from store.database import Database
@@ -33,6 +33,7 @@ class Control:
     layout: Layout
     job: dict[str, Any]
     stop_a_worker: bool = False  # beyond its lease, until its successor is at work
+    ahead: int = 0  # steps that the successor must be ahead then
 
 
 CONTROLS: Mapping[str, Control] = {
@@ -52,6 +53,7 @@ CONTROLS: Mapping[str, Control] = {
             layout=Layout(workers=2, reconcilers=1, sabotage="shared_file_name"),
             job=tiny("Pendulum-v1", 3, 9000, checkpointing={"every_steps": 25, "keep": 100}),
             stop_a_worker=True,
+            ahead=100,
         ),
         Control(
             name="in_place_write",
@@ -112,13 +114,27 @@ class Scene:
             worker = next(w for w in self._service.workers if f"-{w.pid}" in (job.worker or ""))
             family = Family.of(worker.pid)
             family.stop()
+            while self._in_the_middle():
+                family.wake()
+                yield
+                family.stop()
             # The trainer first: its supervisor kills it when it finds out.
             stopped = StoppedWorker(worker, family, job, trainer_first=True)
-            while not (stopped.due(self._seen) and self._training() is not None):
+            while not (stopped.due(self._seen) and self._is_ahead_of(job)):
                 yield
             stopped.end()
         while True:
             yield
+
+    def _in_the_middle(self) -> bool:
+        """Of a transaction, so that nobody can take the job; or of a checkpoint, which the
+        successor sweeps away."""
+        settings = self._service.settings
+        return is_locked(settings.database_url) or any(settings.artifact_dir.glob("*/.tmp-*"))
+
+    def _is_ahead_of(self, job: OpenJob) -> bool:
+        now = self._training()
+        return now is not None and now.step > job.step + self._control.ahead
 
     def _training(self) -> OpenJob | None:
         return next((job for job in self._seen.jobs if job.trains), None)

