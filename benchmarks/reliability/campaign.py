@@ -12,13 +12,13 @@ from benchmarks.reliability.client import Client, Submission
 from benchmarks.reliability.deliveries import twice_answered
 from benchmarks.reliability.disk import SmallDisk
 from benchmarks.reliability.faults import Hit, Injector
-from benchmarks.reliability.jobs import SPECS
+from benchmarks.reliability.jobs import LONG, SPECS
 from benchmarks.reliability.lasting import StoppedWorker
 from benchmarks.reliability.leftovers import left_after
 from benchmarks.reliability.schedule import Fault, plan
 from benchmarks.reliability.service import Layout, Service, running
 from benchmarks.reliability.snapshot import Snapshot, look
-from benchmarks.reliability.watch import Watch
+from benchmarks.reliability.watch import Findings, Watch
 from benchmarks.servers import PostgresProcess, postgres_server, valkey_server
 from store.database import Database
 from store.settings import Settings
@@ -37,7 +37,7 @@ class Order:
     kills: int
     seed: int
     postgres: bool
-    specs: Sequence[str] = tuple(SPECS)
+    specs: Sequence[str] = LONG
     layout: Layout = field(default_factory=Layout)
 
 
@@ -62,7 +62,7 @@ class Campaign:
     ) -> None:
         self.service = service
         self.database = Database(service.settings.database_url)
-        self.watch = Watch(self.database, service, patience_of(service.settings))
+        self.watch = Watch(self.database, service, patience_of(service.settings), Findings(say))
         self.client = Client(service.url)
         self.report = Report()
         self._order = order

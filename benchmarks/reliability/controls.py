@@ -18,7 +18,7 @@ from benchmarks.reliability.lasting import StoppedWorker
 from benchmarks.reliability.leftovers import left_after
 from benchmarks.reliability.service import Layout, Service, running
 from benchmarks.reliability.snapshot import OpenJob, Snapshot, is_locked, look
-from benchmarks.reliability.watch import Watch
+from benchmarks.reliability.watch import Findings, Watch
 from benchmarks.servers import valkey_server
 from store.database import Database
 
@@ -80,11 +80,11 @@ CONTROLS: Mapping[str, Control] = {
 class Scene:
     """A service with a defect, one job, and all that the campaign looks at."""
 
-    def __init__(self, control: Control, service: Service) -> None:
+    def __init__(self, control: Control, service: Service, say: Callable[[str], None]) -> None:
         self._service = service
         self._control = control
         self._client = Client(service.url)
-        self._watch = Watch(Database(service.settings.database_url), service, patience=0.0)
+        self._watch = Watch(Database(service.settings.database_url), service, 0.0, Findings(say))
         self._seen = Snapshot()
 
     def play(self) -> set[str]:
@@ -101,10 +101,6 @@ class Scene:
             self._watch.findings.add(twice_answered(self._service.settings.log_dir))
         self._client.close()
         return self._watch.findings.invariants
-
-    def tell(self, say: Callable[[str], None]) -> None:
-        for found in self._watch.findings.all.values():
-            say(f"broken as it was to be? {found.invariant}: {found.job_id} {found.text}")
 
     def _steps(self) -> Iterator[None]:
         """One step of the scenario each time it is asked."""
@@ -147,9 +143,8 @@ def run_control(control: Control, folder: Path, say: Callable[[str], None]) -> i
     with valkey_server(persistent=True) as broker:
         service = Service(folder / "data", "", broker, control.layout, mark, say)
         with running(service):
-            scene = Scene(control, service)
+            scene = Scene(control, service, say)
             broken = scene.play()
-        scene.tell(say)
     left = left_after(mark, seconds=5.0)
     for each in left:
         each.kill()

@@ -50,4 +50,8 @@ SPECS: Mapping[str, dict[str, Any]] = {
         evaluation={"every_steps": 325, "episodes": 1},
         checkpointing={"every_steps": 65, "keep": 2},
     ),
+    # For a campaign of a minute.
+    "pendulum-short": tiny("Pendulum-v1", 3, 450, checkpointing={"every_steps": 50}),
+    "cartpole-short": tiny("CartPole-v1", 5, 450, checkpointing={"every_steps": 50}),
 }
+LONG = tuple(name for name in SPECS if not name.endswith("-short"))

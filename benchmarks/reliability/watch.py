@@ -1,8 +1,8 @@
 """Invariants, looked at again and again while everything is being killed."""
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
@@ -20,14 +20,18 @@ START_SECONDS = 10.0
 
 
 class Findings:
-    """Each once, however often it was seen."""
+    """Each once, however often it was seen; told when it was seen first."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         self.all: dict[tuple[str, str], Finding] = {}
+        self._say = say
 
     def add(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            self.all.setdefault((finding.invariant, finding.job_id), finding)
+            key = (finding.invariant, finding.job_id)
+            if key not in self.all:
+                self.all[key] = finding
+                self._say(f"BROKEN {finding.invariant}: {finding.job_id} {finding.text}")
 
     @property
     def invariants(self) -> set[str]:
@@ -60,7 +64,7 @@ class Watch:
     database: Database
     service: Service
     patience: float  # of what must hold again in time: 2 * (lease + reap)
-    findings: Findings = field(default_factory=Findings)
+    findings: Findings
     samples: int = 0
     without_database: int = 0
     longest_wait: float = 0.0  # of a job that a free worker could have taken
