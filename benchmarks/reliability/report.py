@@ -64,7 +64,7 @@ def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             f"{stops['inside a transaction on SQLite']}"
         ),
     )
-    yield "metric rows compared", result["metric rows"]
+    yield "metric rows stored", result["metric rows"]
     yield (
         "requests for the jobs' keys",
         (f"{result['submissions']['requests']} for {result['submissions']['keys']}"),

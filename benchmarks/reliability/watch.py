@@ -1,5 +1,6 @@
 """Invariants, looked at again and again while everything is being killed."""
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from benchmarks.reliability.service import Service
 from benchmarks.reliability.snapshot import OpenJob, Snapshot
+from cli.children import Child
 from store.database import Database
 from store.garbage import damaged_checkpoints
 from store.invariants import Finding, broken_invariants
@@ -15,6 +17,9 @@ from store.invariants import Finding, broken_invariants
 # What holds again after a while: who has to see to it may have been killed by us.
 IN_TIME = frozenset({"I6", "I7"})
 STUCK = "no job is stuck"
+DEAF = "no worker is deaf"
+# Of calm, in which jobs waited and it took none. A lost bell is rung again after 3 s.
+DEAF_SECONDS = 30.0
 # A worker that was killed loads its modules first.
 START_SECONDS = 10.0
 
@@ -73,14 +78,19 @@ class Watch:
         self._late = Patience(self.patience)
         self._stuck = Patience(self.patience)
         self._up_since: dict[str, tuple[int, float]] = {}
+        self._idle: dict[str, float] = {}
+        self._looked_at = time.monotonic()
 
     def look_for_stuck(self, seen: Snapshot, *, outage: bool, stopped: Iterable[str]) -> None:
-        """Call it often. A job is stuck when it waits though there is a free worker for it."""
-        free = self._free_workers(seen, set(stopped))
+        """Call it often. A job is stuck when it waits though there is a free worker for it; a
+        worker is deaf when jobs wait and it takes none."""
+        ready = self._ready_workers(set(stopped))
+        waiting = [job for job in seen.jobs if not job.runs and job.due]
+        self._look_for_deaf(seen, ready, calm=bool(waiting) and not outage)
+        free = len(ready) - sum(1 for job in seen.jobs if job.runs)
         if outage or free <= 0:
             self._stuck.reset()
             return
-        waiting = [job for job in seen.jobs if not job.runs and job.due]
         self.findings.add(self._stuck.outlasted(_stuck(job) for job in waiting[:free]))
         self.longest_wait = max(self.longest_wait, self._stuck.longest)
 
@@ -101,21 +111,38 @@ class Watch:
             late = [each for each in findings if each.invariant in IN_TIME]
             self.findings.add(self._late.outlasted(late))
 
-    def _free_workers(self, seen: Snapshot, stopped: set[str]) -> int:
+    def _look_for_deaf(self, seen: Snapshot, ready: list[Child], *, calm: bool) -> None:
+        now = time.monotonic()
+        passed, self._looked_at = min(1.0, now - self._looked_at), now
+        host = socket.gethostname()
+        idle = [worker for worker in ready if seen.of_worker(f"{host}-{worker.pid}") is None]
+        before = self._idle
+        self._idle = {w.name: before.get(w.name, 0.0) + passed * calm for w in idle}
+        self.findings.add(
+            Finding(
+                invariant=DEAF,
+                job_id=name,
+                text=f"jobs waited for {seconds:.0f} s of calm, and it took none",
+                advice="see its log",
+            )
+            for name, seconds in self._idle.items()
+            if seconds > DEAF_SECONDS
+        )
+
+    def _ready_workers(self, stopped: set[str]) -> list[Child]:
         now = time.monotonic()
         pids: Mapping[str, int] = {w.name: w.pid for w in self.service.workers}
         for name, pid in pids.items():
             known = self._up_since.get(name)
             if known is None or known[0] != pid:
                 self._up_since[name] = (pid, now)
-        ready = [
+        return [
             worker
             for worker in self.service.workers
             if self.service.is_up(worker)
             and worker.name not in stopped
             and now - self._up_since[worker.name][1] > START_SECONDS
         ]
-        return len(ready) - sum(1 for job in seen.jobs if job.runs)
 
 
 def _stuck(job: OpenJob) -> Finding:
