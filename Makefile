@@ -7,10 +7,14 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 # Where learning runs leave their results and, until they are done, their checkpoints.
 RESULTS ?= build/learning
+# The kill campaign: how many kills, which plan, sqlite or postgres.
+KILLS ?= 200
+SEED ?= 0
+DB ?= sqlite
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser demo run test check format bench parity learning paper clean
+.PHONY: help setup setup-browser demo run test check format bench parity learning paper chaos controls clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +73,14 @@ paper: setup ## Learning runs by the paper's protocol (half a day; goes on where
 	  done; \
 	done
 	$(BIN)/python -m benchmarks.learning.report $(RESULTS)
+
+chaos: setup ## Kill every process again and again: KILLS=200 SEED=0 DB=sqlite|postgres
+	$(BIN)/python -m benchmarks.reliability --kills $(KILLS) --seed $(SEED) --database $(DB)
+
+controls: setup ## Defects made on purpose: each must break the invariant named beforehand
+	for control in no_fencing shared_file_name in_place_write reconciler_off late_ack; do \
+	  $(BIN)/python -m benchmarks.reliability --control $$control || exit; \
+	done
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -40,6 +40,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -74,7 +78,7 @@ class Child:
         self._pause = min(LONGEST_PAUSE_SECONDS, self._pause * 2)
 
     def ask_to_stop(self) -> None:
-        if self._process.poll() is None:
+        if not self.ended:
             self._process.terminate()
 
     def wait(self, until: float) -> None:

@@ -43,8 +43,10 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_acks_late": False,
         "task_reject_on_worker_lost": False,  # a poison job is handled by the attempt counter
         "task_default_queue": QUEUE,
+        # No acknowledgement at all: one that failed, since the broker died first, would count against
+        # the prefetch for ever, and the worker would never ask for another bell.
         # kombu says it is typed, and its Queue is not.
-        "task_queues": [Queue(QUEUE)],  # type: ignore[no-untyped-call]
+        "task_queues": [Queue(QUEUE, no_ack=True)],  # type: ignore[no-untyped-call]
         "task_create_missing_queues": False,
         "task_publish_retry": False,  # the reconciler retries, and knows for how long
         # Spawn: a fork after CUDA or threads is a broken process.

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from benchmarks.servers import ValkeyProcess, postgres_server, valkey_server
 from store.database import Database
 from store.schema import current_revision, migrate
 from store.settings import Settings
 from store.tables import Table
-from tests.services import ValkeyProcess, postgres_server, valkey_server
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +27,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of this test run; its user may create databases."""
-    with postgres_server() as url:
-        yield url
+    with postgres_server() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

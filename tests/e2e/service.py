@@ -14,29 +14,11 @@ from typing import Any
 import httpx2
 import psutil
 
+from benchmarks.reliability.jobs import SHORT_WAITS, TINY
 from store.processes import stop_with_parent
 
 API_KEY = "a-key-for-tests-only"
-# Everything that waits in production waits less here.
-FAST = {
-    "MRQ_API_KEY": API_KEY,
-    "MRQ_LEASE_SECONDS": "4",
-    "MRQ_HEARTBEAT_SECONDS": "0.5",
-    "MRQ_REAP_SECONDS": "0.5",
-    "MRQ_RING_AGAIN_SECONDS": "3",
-    "MRQ_BACKOFF_SECONDS": "0.2",
-}
-# Narrow enough to take seconds, wide enough to be the real algorithm.
-TINY = {
-    "zs_dim": 16,
-    "zsa_dim": 16,
-    "za_dim": 8,
-    "encoder_hidden_dim": 16,
-    "value_hidden_dim": 16,
-    "policy_hidden_dim": 16,
-    "batch_size": 16,
-    "warmup_steps": 200,
-}
+FAST = {"MRQ_API_KEY": API_KEY, **SHORT_WAITS}
 
 
 def tiny_job(**changes: Any) -> dict[str, Any]:

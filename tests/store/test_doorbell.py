@@ -8,8 +8,8 @@ import signal
 import pytest
 import redis
 
+from benchmarks.servers import valkey_server
 from store.doorbell import QUEUE, TASK, CeleryDoorbell, DoorbellSilent, celery_settings
-from tests.services import valkey_server
 
 JOB = "job_0123456789abcdef"
 

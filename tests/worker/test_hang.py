@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.reliability.jobs import TINY
 from store.spec import JobSpec
-from tests.e2e.service import TINY
 from tests.worker.hanging_trainer import HANGS, IN_EVALUATION, IN_INIT, IN_RESET, IN_STEP
 from worker.channel import Order
 from worker.hang import what_hangs

