@@ -35,7 +35,7 @@ from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
 from store.failures import RETRIES, fault_of
 from store.groups import group_ids
-from store.jobs import queue_position
+from store.jobs import queue_position, queue_positions
 from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
 from store.spec import JobSpec
@@ -51,14 +51,19 @@ def job_view(session: Session, job: Job) -> JobView:
 
 def job_views(session: Session, jobs: Sequence[Job]) -> list[JobView]:
     policies = lookups.newest_policies(session, [job.number for job in jobs])
-    groups = group_ids(session, jobs)
+    groups, places = group_ids(session, jobs), queue_positions(session, jobs)
     return [
-        _job(session, job, policies.get(job.number), groups.get(job.group_number or 0))
+        _job(
+            job,
+            policies.get(job.number),
+            groups.get(job.group_number or 0),
+            places.get(job.number),
+        )
         for job in jobs
     ]
 
 
-def _job(session: Session, job: Job, policy: Policy | None, group_id: str | None) -> JobView:
+def _job(job: Job, policy: Policy | None, group_id: str | None, place: int | None) -> JobView:
     judged = _judged(orjson.dumps(job.spec))
     return {
         "id": job.id,
@@ -81,7 +86,7 @@ def _job(session: Session, job: Job, policy: Policy | None, group_id: str | None
             "infrastructure": job.infrastructure_failures,
             "error": job.error_failures,
         },
-        "queue_position": queue_position(session, job),
+        "queue_position": place,
         "best": best_view(job),
         "latest_metrics": job.latest_metrics,
         "policy": None if policy is None else policy_reference(policy),

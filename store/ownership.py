@@ -9,20 +9,17 @@ database's clock only. Protocol and measurements: docs/decisions/ownership.md.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, literal_column, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms, to_ms
 from store.database import Database
 from store.errors import Fenced
 from store.events import append_event
+from store.jobs import QUEUED_IN_INDEX
 from store.settings import Settings
 from store.states import AttemptStatus, CheckpointKind, Desired, JobStatus
 from store.tables import Attempt, Checkpoint, Job
-
-# Spelt out: a database cannot know that a parameter's value fits the index's WHERE.
-_QUEUED_IN_INDEX: ColumnElement[str] = literal_column("'queued'")
-
 
 OWNER_LABEL = "owner"
 
@@ -117,7 +114,7 @@ def _take_first(
     candidate = (
         select(Job.number)
         .where(
-            Job.status == _QUEUED_IN_INDEX,
+            Job.status == QUEUED_IN_INDEX,
             Job.not_before <= now_ms(),
             *_owner_has_room(settings.max_running_per_owner),
         )
