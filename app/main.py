@@ -13,13 +13,24 @@ from app.closing import set_on_exit_signal
 from app.context import RequestContext
 from app.pages import routes as pages
 from app.pages.errors import error_page
-from app.routes import environments, events, health, jobs, lifecycle, policies, results, session
+from app.routes import (
+    environments,
+    events,
+    files,
+    health,
+    jobs,
+    lifecycle,
+    policies,
+    results,
+    session,
+)
 from app.serving.act import act_route
 from app.serving.policies import LoadedPolicies
 from store.database import Database
 from store.keys import make_api_key
 from store.schema import require_current_schema
 from store.settings import Settings
+from store.storage import open_artifacts
 
 
 def build() -> FastAPI:
@@ -43,7 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Authentication, key=lambda: app.state.api_key)
     app.add_middleware(RequestContext)
     app.router.routes.append(act_route(settings.max_batch))
-    for module in (jobs, lifecycle, results, events, policies, environments, health, session):
+    of_jobs = (jobs, lifecycle, results, files, events)
+    for module in (*of_jobs, policies, environments, health, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     openapi.install(app)
@@ -59,6 +71,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
     app.state.policies = LoadedPolicies(database)
+    app.state.artifacts = open_artifacts(settings)
     app.state.closing = asyncio.Event()
     try:
         with set_on_exit_signal(app.state.closing):

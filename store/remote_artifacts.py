@@ -175,7 +175,7 @@ class RemoteArtifacts:
         try:
             return self._objects.size(self._object(files, name))
         except (ObjectMissing, CheckpointCorrupt) as error:
-            raise FileGone(f"{files.folder}/{name}") from error
+            raise FileGone(f"{files.folder}/{name} is not in the object store any more.") from error
 
     def read(self, files: CheckpointFiles, name: str, start: int, stop: int) -> Iterator[bytes]:
         where = self._object(files, name)

@@ -101,7 +101,8 @@ class LocalArtifacts:
         try:
             return self._folder.file(files.folder, name).stat().st_size
         except (OSError, CheckpointCorrupt) as error:
-            raise FileGone(f"{files.folder}/{name}") from error
+            text = f"{files.folder}/{name} is not in this server's artifact folder."
+            raise FileGone(text) from error
 
     def read(self, files: CheckpointFiles, name: str, start: int, stop: int) -> Iterator[bytes]:
         with self._folder.file(files.folder, name).open("rb") as file:

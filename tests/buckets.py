@@ -1,5 +1,8 @@
 """A bucket of the tests' S3 server."""
 
+from functools import cache
+from typing import Any
+
 import boto3
 
 S3_VARIABLES = {
@@ -15,7 +18,7 @@ class Bucket:
     def __init__(self, name: str) -> None:
         self.name = name
         self.url = f"s3://{name}/some/where"
-        self.client = boto3.client("s3")
+        self.client = _client()
 
     def names(self) -> list[str]:
         found = self.client.list_objects_v2(Bucket=self.name).get("Contents", [])
@@ -31,3 +34,9 @@ class Bucket:
 
     def delete(self, name: str) -> None:
         self.client.delete_object(Bucket=self.name, Key=f"some/where/{name}")
+
+
+@cache
+def _client() -> Any:
+    """One server and one client for all tests."""
+    return boto3.client("s3")
