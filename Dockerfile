@@ -23,7 +23,7 @@ COPY constraints.txt /
 FROM environment AS app-environment
 COPY --from=wheel /wheels /wheels
 RUN pip install --constraint /constraints.txt --only-binary :all: \
-    "$(echo /wheels/*.whl)[postgres]"
+    "$(echo /wheels/*.whl)[postgres,s3]"
 
 FROM environment AS worker-environment
 # torch alone comes from here, its dependencies from PyPI. For a CUDA build see docs/how-to/gpu.md.
@@ -32,7 +32,7 @@ RUN pip install --constraint /constraints.txt --only-binary :all: --no-deps \
     --index-url "${TORCH_INDEX_URL}" torch
 COPY --from=wheel /wheels /wheels
 RUN pip install --constraint /constraints.txt --only-binary :all: \
-    "$(echo /wheels/*.whl)[train,postgres]"
+    "$(echo /wheels/*.whl)[train,postgres,s3]"
 
 FROM ${PYTHON_IMAGE} AS runtime
 RUN groupadd --gid 10001 mrq \

@@ -22,7 +22,7 @@ help: ## Show this help
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[train,dmc,embedded,postgres,dev]'
+	$(BIN)/pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[train,dmc,embedded,postgres,s3,dev]'
 	touch $@
 
 setup: $(STAMP) ## Make .venv with everything in it, under constraints.txt (CPU torch)

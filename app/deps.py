@@ -10,6 +10,7 @@ from app.serving.policies import LoadedPolicies
 from store.database import Database
 from store.jobs import get_job
 from store.settings import Settings
+from store.storage import Artifacts
 from store.tables import Job
 
 
@@ -28,9 +29,15 @@ def _policies(request: Request) -> LoadedPolicies:
     return policies
 
 
+def _artifacts(request: Request) -> Artifacts:
+    artifacts: Artifacts = request.app.state.artifacts
+    return artifacts
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 PoliciesDep = Annotated[LoadedPolicies, Depends(_policies)]
+ArtifactsDep = Annotated[Artifacts, Depends(_artifacts)]
 
 
 def _read_session(database: DatabaseDep) -> Iterator[Session]:

@@ -30,12 +30,14 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.TransitionRefused: 409,
     domain.NotReady: 409,
     domain.Pinned: 409,
+    domain.FileGone: 410,
     refusals.PolicyBroken: 409,
     refusals.BodyTooLarge: 413,
     refusals.UnsupportedMediaType: 415,
     domain.InvalidInput: 422,
     refusals.ActRefused: 422,
     refusals.QueueFull: 429,
+    domain.StorageUnreachable: 503,
     domain.SetupError: 503,
 }
 HEADERS: Mapping[int, Mapping[str, str]] = {

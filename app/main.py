@@ -18,6 +18,7 @@ from app.routes import (
     batch,
     environments,
     events,
+    files,
     groups,
     health,
     jobs,
@@ -32,6 +33,7 @@ from store.database import Database
 from store.keys import make_api_key
 from store.schema import require_current_schema
 from store.settings import Settings
+from store.storage import open_artifacts
 
 
 def build() -> FastAPI:
@@ -55,18 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Authentication, key=lambda: app.state.api_key)
     app.add_middleware(RequestContext)
     app.router.routes.append(act_route(settings.max_batch))
-    for module in (
-        jobs,
-        batch,
-        lifecycle,
-        groups,
-        results,
-        events,
-        policies,
-        environments,
-        health,
-        session,
-    ):
+    of_jobs = (jobs, batch, lifecycle, groups, results, files, events)
+    for module in (*of_jobs, policies, environments, health, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)
@@ -83,6 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
     app.state.policies = LoadedPolicies(database)
+    app.state.artifacts = open_artifacts(settings)
     app.state.closing = asyncio.Event()
     try:
         with set_on_exit_signal(app.state.closing):

@@ -275,6 +275,10 @@ class EvaluationView(TypedDict):
     created_at: Time | None
 
 
+class CheckpointLinks(TypedDict):
+    files: str
+
+
 class CheckpointView(TypedDict):
     id: str
     kind: Literal["policy", "training"]
@@ -286,6 +290,7 @@ class CheckpointView(TypedDict):
     created_at: Time | None
     best: bool
     return_mean: Number | None
+    links: CheckpointLinks
 
 
 class PolicyEvaluation(TypedDict):
@@ -293,6 +298,12 @@ class PolicyEvaluation(TypedDict):
     return_std: Number
     episodes: int
     action_mode: str
+
+
+class FileView(TypedDict):
+    name: str
+    size_bytes: int | None  # null in checkpoints of releases that did not store it
+    sha256: str
 
 
 class PolicyLinks(TypedDict):

@@ -244,6 +244,7 @@ def _checkpoint(checkpoint: Checkpoint, job: Job, evaluation: Evaluation | None)
         "created_at": to_rfc3339(checkpoint.created_at),
         "best": checkpoint.id == job.best_checkpoint_id,
         "return_mean": None if evaluation is None else number(evaluation.return_mean),
+        "links": {"files": f"/jobs/{job.id}/checkpoints/{checkpoint.id}/files"},
     }
 
 

@@ -1,6 +1,6 @@
-"""Real servers for tests and benchmarks: PostgreSQL and Valkey, from their wheels.
+"""Real servers for tests and benchmarks: PostgreSQL and Valkey, from their wheels, and moto's S3.
 
-Both end with the process that started them, by PR_SET_PDEATHSIG, even when that one is killed.
+All end with the process that started them, by PR_SET_PDEATHSIG, even when that one is killed.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -87,6 +88,25 @@ def valkey_server(*, persistent: bool = False) -> Iterator[ValkeyProcess]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """URL of an S3 server that holds everything in memory and takes any credentials."""
+    with tempfile.TemporaryDirectory(prefix="mrq-s3-") as folder:
+        port = _free_port()
+        log = Path(folder) / "s3.log"
+        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-p", str(port)]
+        process = _start(command, log, signal.SIGKILL)
+        try:
+            _wait_until(partial(_connect_to, port), process, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            _stop(process, signal.SIGKILL)
+
+
+def _connect_to(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
 @dataclass
@@ -235,7 +255,7 @@ def _wait_until(answers: Callable[[], None], process: subprocess.Popen[bytes], l
     while True:
         try:
             return answers()
-        except (psycopg.OperationalError, redis.RedisError) as error:
+        except (psycopg.OperationalError, redis.RedisError, ConnectionError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 _stop(process, signal.SIGKILL)
                 tail = log.read_text(errors="replace")[-2000:]

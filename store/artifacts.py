@@ -4,6 +4,7 @@ The epoch is part of the folder's name, so a fenced attempt can never write over
 A file may be a hard link into an earlier folder: each folder is complete without the others.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -12,7 +13,7 @@ import uuid
 from collections import ChainMap, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,10 @@ FORMAT_VERSION = 1
 # A checkpoint shares files with the one before the last, never with the last: of two neighbours,
 # one is whole though a block of the other went bad.
 GENERATIONS = 2
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SAFE = re.compile(r"job_[0-9a-f]+/\d+-\d+")
+# Of the files in it: they are named by the trainer, which runs the code of environments.
+_SAFE_FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,127}", re.ASCII)
 # A finished folder is EPOCH-STEP, one being written .tmp-EPOCH-RANDOM.
 _JOB = re.compile(r"job_[0-9a-f]+")
 _OURS = re.compile(r"(\.tmp-)?(?P<epoch>\d+)-\w+")
@@ -35,16 +39,19 @@ class StoredFolder:
     sha256: str  # over the sorted (name, sha256) pairs of its files
     files: dict[str, str]  # name -> sha256
     format_version: int
+    sizes: dict[str, int] = field(default_factory=dict)  # by name
+    # By name: the attempt that uploaded it. Empty while it is in this folder alone.
+    epochs: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundFolder:
     """A folder in the artifact folder, whether a row names it or not."""
 
-    folder: str  # relative to the artifact folder
+    folder: str  # relative to the artifact folder; of an object store, one object's name
     job_id: str
     epoch: int
-    modified_at: float  # seconds since 1970, by this host's clock
+    modified_at: float  # seconds since 1970, by the clock of where it is
     size_bytes: int
 
 
@@ -67,8 +74,11 @@ class CheckpointCorrupt(Exception):
 
 
 class ArtifactFolder:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reserve_bytes: int = 0, last_size: int = 0) -> None:
+        """`last_size`: of the checkpoint that an attempt begins with."""
         self.root = root
+        self._reserve = reserve_bytes
+        self._last_size = last_size
         # Of the folders that were last written, the newest first: files that a next one links are
         # known.
         self._hashed: deque[dict[Content, str]] = deque(maxlen=GENERATIONS)
@@ -83,6 +93,7 @@ class ArtifactFolder:
         folder = f"{job_id}/{epoch}-{step}"
         final = self.root / folder
         temporary = self.root / job_id / f".tmp-{epoch}-{uuid.uuid4().hex}"
+        require_space(self.root, self._last_size, self._reserve)
         temporary.mkdir(parents=True)
         placed = temporary
         try:
@@ -97,24 +108,39 @@ class ArtifactFolder:
         except BaseException:
             shutil.rmtree(placed, ignore_errors=True)
             raise
+        self._last_size = sum(content.size for content in contents.values())
         return StoredFolder(
             folder=folder,
-            size_bytes=sum(content.size for content in contents.values()),
+            size_bytes=self._last_size,
             sha256=manifest_hash(hashes),
             files=hashes,
             format_version=FORMAT_VERSION,
+            sizes={name: content.size for name, content in contents.items()},
         )
 
     def verified(self, folder: str, files: Mapping[str, str]) -> Path:
         """The folder's path, after every file's hash was compared."""
-        path = self._inside(folder)
         for name, expected in files.items():
-            try:
-                found = _hash(path / name)
-            except OSError as error:
-                raise CheckpointCorrupt(f"{folder}/{name}: {error}") from error
-            if found != expected:
-                raise CheckpointCorrupt(f"{folder}/{name}: sha256 {found}, expected {expected}")
+            self.verified_file(folder, name, expected)
+        return self._inside(folder)
+
+    def verified_file(self, folder: str, name: str, sha256: str) -> Path:
+        path = self.file(folder, name)
+        try:
+            found = hash_of(path)
+        except OSError as error:
+            raise CheckpointCorrupt(f"{folder}/{name}: {error}") from error
+        if found != sha256:
+            raise CheckpointCorrupt(f"{folder}/{name}: sha256 {found}, expected {sha256}")
+        return path
+
+    def file(self, folder: str, name: str) -> Path:
+        """Inside, whatever the trainer has called it or laid there."""
+        path = self._inside(folder) / name
+        if not _SAFE_FILE.fullmatch(name):
+            raise CheckpointCorrupt(f"{folder}: a file must not be called {name!r}")
+        if any(part.is_symlink() for part in (path, path.parent, path.parent.parent)):
+            raise CheckpointCorrupt(f"{folder}/{name} is a link to somewhere else")
         return path
 
     def remove(self, folder: str) -> None:
@@ -173,7 +199,18 @@ def manifest_hash(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _hash(path: Path) -> str:
+def require_space(folder: Path, last_size: int, reserve_bytes: int) -> None:
+    """ENOSPC, as from a write, unless twice the last checkpoint and the reserve are free: what
+    fills the disk to its last byte takes the database and the logs with it."""
+    needed = 2 * last_size + reserve_bytes
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        text = f"{free:,} bytes are free, {needed:,} are needed"
+        raise OSError(errno.ENOSPC, f"{text} (twice the last checkpoint and the reserve)", folder)
+
+
+def hash_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -181,7 +218,7 @@ def _hash(path: Path) -> str:
 def _hash_and_sync(path: Path) -> str:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-    return _hash(path)
+    return hash_of(path)
 
 
 def _sync_folder(path: Path) -> None:

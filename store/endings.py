@@ -200,7 +200,7 @@ def _after_failure(
         return values, message
     if retry is Retry.ONCE and _happened_before(session, job, reason):
         return failed, f"For the second time: {message}"
-    uncharged = retry is Retry.WHEN_THERE_IS_SPACE
+    uncharged = retry is Retry.AFTER_A_WAIT
     if not uncharged and job.attempts_since_progress >= settings.max_attempts_without_progress:
         told = (
             f"{job.attempts_since_progress} attempts ended without a newer checkpoint; "

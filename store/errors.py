@@ -7,6 +7,8 @@ DomainError
 ├── TransitionRefused     the job is not in a state that allows this
 ├── NotReady              right request, too early
 ├── Pinned                something else still needs it
+├── FileGone              a row names it, and it is not there
+├── StorageUnreachable    nothing is known of what the object store holds
 └── SetupError            the operator's problem: data folder, schema, port
 Fenced                    an attempt has lost its job; never shown to a user
 """
@@ -54,6 +56,20 @@ class Pinned(DomainError):
 
 class NotReady(DomainError):
     code = "not_ready"
+
+
+class FileGone(DomainError):
+    code = "file_gone"
+
+
+class StorageUnreachable(DomainError):
+    """It does not answer, or not to us. `why` is for the operator, and may name hosts."""
+
+    code = "storage_unreachable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__("The object store does not answer. Nothing was changed; try again.")
+        self.why = why
 
 
 class SetupError(DomainError):

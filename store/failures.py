@@ -14,7 +14,7 @@ class Fault(StrEnum):
 class Retry(StrEnum):
     UNTIL_CRASH_LOOP = "until_crash_loop"
     ONCE = "once"  # memory that another process held may be free by then
-    WHEN_THERE_IS_SPACE = "when_there_is_space"  # not charged: waiting is all that helps
+    AFTER_A_WAIT = "after_a_wait"  # not charged: waiting for the storage is all that helps
     NEVER = "never"
 
 
@@ -24,7 +24,8 @@ RETRIES: Mapping[Reason, Retry] = {
     Reason.NO_PROGRESS: Retry.UNTIL_CRASH_LOOP,  # or a disk or host that stood still
     Reason.STORAGE_ERROR: Retry.UNTIL_CRASH_LOOP,
     Reason.INTERNAL_ERROR: Retry.UNTIL_CRASH_LOOP,
-    Reason.STORAGE_FULL: Retry.WHEN_THERE_IS_SPACE,
+    Reason.STORAGE_FULL: Retry.AFTER_A_WAIT,
+    Reason.STORAGE_UNREACHABLE: Retry.AFTER_A_WAIT,
     Reason.HOST_OUT_OF_MEMORY: Retry.ONCE,
     Reason.GPU_OUT_OF_MEMORY: Retry.ONCE,
     Reason.NON_FINITE: Retry.NEVER,

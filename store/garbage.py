@@ -7,31 +7,32 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from store.artifacts import ArtifactFolder, CheckpointCorrupt
+from store.artifacts import CheckpointCorrupt
+from store.checkpoint_files import CheckpointFiles, training_names
 from store.database import Database
 from store.invariants import Finding
 from store.settings import Settings
 from store.states import CheckpointKind, JobStatus
+from store.storage import open_artifacts
 from store.tables import Checkpoint, Job
 
 
 @dataclass(frozen=True, kw_only=True)
 class Garbage:
-    folder: str  # relative to the artifact folder
+    folder: str  # relative to the artifact folder, or an object's name
     size_bytes: int
 
 
 def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
-    """Folders that no row names, that nobody can still be writing, and older than two leases: the
-    row of a checkpoint comes after its folder."""
-    artifacts = ArtifactFolder(settings.artifact_dir)
+    """Folders, or objects, that no row names, that nobody can still be writing, and older than two
+    leases: the row of a checkpoint comes after its folder."""
     # Before the rows are read: what is newer may have got its row since.
-    folders = list(artifacts.folders())
+    folders = list(open_artifacts(settings).stored())
     oldest = time.time() - 2 * settings.lease_seconds
     with database.read() as session:
         running = select(Job.id, Job.epoch).where(Job.status == JobStatus.RUNNING)
         epochs = dict(session.execute(running).all())
-        named = set(session.scalars(select(Checkpoint.folder)))
+        named = training_names(session)
     return [
         Garbage(folder=each.folder, size_bytes=each.size_bytes)
         for each in folders
@@ -42,20 +43,19 @@ def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
 
 
 def remove_garbage(settings: Settings, garbage: list[Garbage]) -> None:
-    artifacts = ArtifactFolder(settings.artifact_dir)
+    artifacts = open_artifacts(settings)
     for each in garbage:
         artifacts.remove_stray(each.folder)
 
 
 def damaged_checkpoints(database: Database, settings: Settings) -> Iterator[Finding]:
     """Reads every training checkpoint that a row names: I4 for files, bit by bit."""
-    artifacts = ArtifactFolder(settings.artifact_dir)
+    artifacts = open_artifacts(settings)
     with database.read() as session:
         found = _training_checkpoints(session)
     for job_id, checkpoint in found:
-        assert checkpoint.folder is not None
         try:
-            artifacts.verified(checkpoint.folder, checkpoint.manifest["files"])
+            artifacts.check(CheckpointFiles.of(checkpoint))
         except CheckpointCorrupt as error:
             if _is_gone(database, checkpoint):
                 continue  # its job went on meanwhile and removed it

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from store.artifacts import StoredFolder
+from store.checkpoint_files import CheckpointFiles, manifest_of, training_names
 from store.clock import now_ms
 from store.database import Database
 from store.events import append_event
@@ -238,14 +239,16 @@ def _prune_policies(session: Session, claim: Claim, keep: int, best: str) -> Non
 def record_training_checkpoint(
     database: Database, claim: Claim, step: int, stored: StoredFolder, *, keep: int
 ) -> list[str]:
-    """Makes a stored folder the job's checkpoint. Returns the folders that nothing names any more.
+    """Makes a stored folder the job's checkpoint. Returns what nothing names any more: folders, and
+    objects in the object store.
 
     Two at least are kept, so that a corrupt one has another behind it. One at the very step
     where the attempt started is no progress: a job that always dies next must not run for ever.
     """
     identity = new_id("ckpt")
     with database.write() as session:
-        job = update_owned(session, claim, step=step, resume_checkpoint_id=identity)
+        job = update_owned(session, claim, resume_checkpoint_id=identity)
+        job.step = max(job.step, step)  # training has gone on while this one was uploaded
         if step > session.get_one(Attempt, (claim.job_number, claim.epoch)).start_step:
             job.attempts_since_progress = 0
         session.execute(
@@ -258,7 +261,7 @@ def record_training_checkpoint(
                 size_bytes=stored.size_bytes,
                 sha256=stored.sha256,
                 format_version=stored.format_version,
-                manifest={"files": stored.files},
+                manifest=manifest_of(stored),
                 folder=stored.folder,
                 created_at=now_ms(),
             )
@@ -278,14 +281,10 @@ def _drop_old_training(session: Session, claim: Claim, keep: int) -> list[str]:
         .offset(keep)
     )
     old = session.scalars(query).all()
-    folders = [checkpoint.folder for checkpoint in old if checkpoint.folder is not None]
+    names = [name for each in old for name in sorted(CheckpointFiles.of(each).names)]
     for checkpoint in old:
         session.delete(checkpoint)
-    return folders
-
-
-def training_folders(session: Session, job_number: int) -> set[str]:
-    query = select(Checkpoint.folder).where(
-        Checkpoint.job_number == job_number, Checkpoint.kind == CheckpointKind.TRAINING
-    )
-    return {folder for folder in session.scalars(query) if folder is not None}
+    session.flush()
+    # The next ones share objects with those that went.
+    kept = training_names(session, claim.job_number) if names else set()
+    return [name for name in dict.fromkeys(names) if name not in kept]

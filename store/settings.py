@@ -37,6 +37,14 @@ class Settings(BaseSettings):
     api_key: SecretStr = SecretStr("")
     # Training checkpoints. Empty: DATA_DIR/artifacts.
     artifact_dir: Path = Path()
+    # Training checkpoints in an object store instead: s3://BUCKET/PREFIX.
+    artifacts_url: str = Field(
+        default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,62}(/[\w./-]*)?)?$"
+    )
+    # This host's copies of those. Empty: DATA_DIR/cache.
+    cache_dir: Path = Path()
+    # Stays free, beside twice the last checkpoint's size, before a new one is written.
+    disk_reserve_bytes: int = Field(default=256 << 20, ge=0)
     # The trainer's: cpu, cuda or cuda:N.
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda|cuda:\d{1,3})$")
     trainer_threads: int = Field(default=1, ge=1, le=256)  # one thread keeps runs bit-exact
@@ -81,6 +89,9 @@ class Settings(BaseSettings):
         if self.artifact_dir == Path():
             self.artifact_dir = self.data_dir / "artifacts"
         self.artifact_dir = self.artifact_dir.expanduser().absolute()
+        if self.cache_dir == Path():
+            self.cache_dir = self.data_dir / "cache"
+        self.cache_dir = self.cache_dir.expanduser().absolute()
         if self.heartbeat_seconds * 3 > self.lease_seconds:
             raise ValueError(
                 f"heartbeat_seconds={self.heartbeat_seconds} must be at most a third of "

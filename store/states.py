@@ -52,6 +52,7 @@ class Reason(StrEnum):
     CHECKPOINT_CORRUPT = "checkpoint_corrupt"
     STORAGE_ERROR = "storage_error"
     STORAGE_FULL = "storage_full"
+    STORAGE_UNREACHABLE = "storage_unreachable"
     HOST_OUT_OF_MEMORY = "host_out_of_memory"
     GPU_OUT_OF_MEMORY = "gpu_out_of_memory"
     SPEC_INVALID = "spec_invalid"

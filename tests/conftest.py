@@ -11,11 +11,12 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from benchmarks.servers import ValkeyProcess, postgres_server, valkey_server
+from benchmarks.servers import ValkeyProcess, postgres_server, s3_server, valkey_server
 from store.database import Database
 from store.schema import current_revision, migrate
 from store.settings import Settings
 from store.tables import Table
+from tests.buckets import S3_VARIABLES, Bucket
 
 
 @pytest.fixture(autouse=True)
@@ -194,3 +195,19 @@ def valkey_url(_valkey: ValkeyProcess) -> str:
     """A broker with nothing in it. A test that stops one starts its own `valkey_server()`."""
     _valkey.flush()
     return _valkey.url
+
+
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[str]:
+    with s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(_s3: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket of its own; the environment says how to reach it."""
+    for name, value in {**S3_VARIABLES, "AWS_ENDPOINT_URL": _s3}.items():
+        monkeypatch.setenv(name, value)
+    bucket = Bucket(f"test-{uuid.uuid4().hex}")
+    bucket.client.create_bucket(Bucket=bucket.name)
+    return bucket

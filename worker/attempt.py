@@ -1,10 +1,11 @@
 """The loop between a running trainer and the database: hear it, hand in, stop it when asked."""
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
 
-from store.errors import Fenced
+from store.errors import Fenced, StorageUnreachable
 from store.lifecycle import GRACE_SECONDS
 from store.ownership import Claim
 from store.states import Desired
@@ -16,8 +17,14 @@ from worker.time_limits import TimeLimits
 from worker.trainer_process import TrainerProcess
 from worker.verdict import Judge, Observed
 
+logger = logging.getLogger(__name__)
+
 TICK_SECONDS = 0.1
 STOP_GRACE_SECONDS = GRACE_SECONDS
+# For how long the last checkpoints of an attempt wait for a store that is away.
+STORAGE_PATIENCE_SECONDS = 600.0
+# In which a checkpoint gets its row however little time there is.
+LEAST_SECONDS = 1.0
 
 
 class Attempt:
@@ -39,6 +46,7 @@ class Attempt:
         self._times = times
         self._judge = judge
         self._outbox = hand_in.outbox
+        self._publisher = hand_in.publisher
         self._heard_at = time.monotonic()
         self._stop_asked_at: float | None = None
         self._last_word: Message | None = None
@@ -54,9 +62,10 @@ class Attempt:
             if self._silence is None and self._hangs():
                 self._silence = self._describe_silence()
                 self._trainer.kill()
-            self._outbox.flush()
+            self._hand_over()
         self._hand_in.flush_progress()
         self._outbox.add(self._judge.record_peak_memory)
+        self._publish_the_rest()
         self._settle(partial(self._judge.judge, self._observed()))
 
     def _observed(self) -> Observed:
@@ -109,6 +118,27 @@ class Attempt:
         last = max(self._hand_in.step, self._started_at_step + max(0, self._steps_begun - 1))
         seconds = self._times.no_progress_seconds
         return f"No progress for {seconds:.0f} s after step {last}: {what}; it was killed."
+
+    def _hand_over(self) -> None:
+        self._hand_in.publish()
+        self._outbox.flush()
+
+    def _publish_the_rest(self) -> None:
+        """Before the verdict, so that whatever comes next begins with the last checkpoint. Whoever
+        has asked it to stop is not kept waiting for a store that is slow or away."""
+        begun = time.monotonic()
+        while not self._publisher.idle:
+            self._require_lease()
+            self._hand_over()
+            now, failing_since = time.monotonic(), self._publisher.failing_since
+            if failing_since is not None and now - failing_since > STORAGE_PATIENCE_SECONDS:
+                raise StorageUnreachable(self._publisher.why)
+            self._stop_if_asked()
+            asked = self._stop_asked_at
+            if asked is not None and now > max(asked + self._grace(), begun + LEAST_SECONDS):
+                logger.warning("stopped without the last checkpoint %s", self._publisher.why)
+                return
+            time.sleep(TICK_SECONDS / 10)
 
     def _settle(self, verdict: Callable[[], None]) -> None:
         """Everything handed in, then the verdict: in this order, or not at all."""

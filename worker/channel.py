@@ -60,6 +60,9 @@ class Order:
     resume_from: str | None
     device: str
     threads: int
+    # What must be free before a checkpoint is written, beside twice the last one's size.
+    reserve_bytes: int = 0
+    last_size: int = 0  # of the checkpoint in `resume_from`
 
 
 class StopRequest:

@@ -5,7 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from store.artifacts import ArtifactFolder, StoredFolder
+from sqlalchemy.exc import IntegrityError
+
+from store.artifacts import StoredFolder
+from store.checkpoint_files import CheckpointFiles
 from store.database import Database
 from store.ownership import Claim, Wish
 from store.results import (
@@ -20,8 +23,10 @@ from store.results import (
 )
 from store.spec import JobSpec
 from store.states import Fidelity
+from store.storage import Artifacts
 from worker.channel import Kind, Message
 from worker.outbox import Outbox
+from worker.publisher import Finished, Publisher
 
 # Metrics of one second go into one transaction: SQLite syncs the disk at each commit.
 PROGRESS_SECONDS = 1.0
@@ -30,6 +35,11 @@ NOT_EXACT = (
     "The run did not come back exactly to where the checkpoint left it (another kind of machine or "
     "device?): where the environment did not repeat itself, the episode under way was cut off "
     "there and a new one begun. All that was learnt is restored."
+)
+
+STORAGE_AWAY = (
+    "The object store does not take the checkpoint of step {step}. Training goes on, and it is "
+    "tried again; until it succeeds, a crash goes back to the checkpoint before."
 )
 
 CLAMPED = "reward/clamped"
@@ -51,20 +61,23 @@ class HandIn:
         database: Database,
         claim: Claim,
         outbox: Outbox,
-        artifacts: ArtifactFolder,
+        artifacts: Artifacts,
+        last: CheckpointFiles | None,
         spec: JobSpec,
         hear: Callable[[Wish], None],
     ) -> None:
-        """`hear` is told what the user wants, whenever a write has found out."""
+        """`last`: the checkpoint that the attempt begins with. `hear` is told what the user wants,
+        whenever a write has found out."""
         self.step = 0  # the last one heard of
         self._database = database
         self._claim = claim
         self.outbox = outbox
-        self._artifacts = artifacts
+        self.publisher = Publisher(artifacts, claim.epoch, last, self._published)
         self._spec = spec
         self._hear = hear
         self._keep = spec.checkpointing.keep
         self._told_of_clamping = False
+        self._told_of_storage = False
         self._rows: list[MetricRow] = []
         self._steps_per_second: float | None = None
         self._progress_due = 0.0
@@ -85,10 +98,17 @@ class HandIn:
                 self.flush_progress()
                 self.outbox.add(lambda: self._evaluation(body, message.attachment))
             case Kind.CHECKPOINT:
-                self.flush_progress()
-                self.outbox.add(lambda: self._checkpoint(body))
+                self.flush_progress()  # a checkpoint never comes before the metrics up to it
+                self.publisher.add(Finished(body["step"], self._stored(body["stored"])))
             case _:
                 return
+
+    def publish(self) -> None:
+        self.publisher.turn()
+        step = self.publisher.failing_at
+        if step is not None and not self._told_of_storage:
+            self._told_of_storage = True
+            self._warn(STORAGE_AWAY.format(step=step))
 
     def flush_progress(self) -> None:
         if not self._rows:
@@ -134,10 +154,23 @@ class HandIn:
         bundle = PolicyBundle(onnx=onnx, manifest=body["manifest"])
         record_evaluation(self._database, self._claim, result, bundle, keep=self._keep)
 
-    def _checkpoint(self, body: dict[str, Any]) -> None:
-        stored = StoredFolder(**body["stored"])
-        unnamed = record_training_checkpoint(
-            self._database, self._claim, body["step"], stored, keep=self._keep
-        )
-        for folder in unnamed:  # after the commit: a row never names a folder that is gone
-            self._artifacts.remove(folder)
+    def _stored(self, told: dict[str, Any]) -> StoredFolder:
+        """Of this attempt, whatever the trainer says: it runs the code of environments."""
+        stored = StoredFolder(**told)
+        if not stored.folder.startswith(f"{self._claim.job_id}/{self._claim.epoch}-"):
+            raise ValueError(f"the trainer names a folder that is not its own: {stored.folder!r}")
+        return stored
+
+    def _published(self, finished: Finished) -> None:
+        self.outbox.add(lambda: self._checkpoint(finished))
+
+    def _checkpoint(self, finished: Finished) -> None:
+        try:
+            unnamed = record_training_checkpoint(
+                self._database, self._claim, finished.step, finished.stored, keep=self._keep
+            )
+        except IntegrityError:  # if it was in doubt, the outbox knows that it is there
+            self.publisher.committed(finished.stored, [])
+            raise
+        # After the commit: a row never names what is gone.
+        self.publisher.committed(finished.stored, unnamed)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from store.artifacts import ArtifactFolder, CheckpointCorrupt
+from store.artifacts import NO_SPACE, CheckpointCorrupt, require_space
+from store.checkpoint_files import CheckpointFiles, training_names
 from store.database import Database
 from store.endings import finish, give_up_attempt
-from store.errors import Fenced
+from store.errors import Fenced, StorageUnreachable
 from store.ownership import (
     Claim,
     claim_next,
@@ -22,10 +23,11 @@ from store.ownership import (
     start_from,
     trained_ms,
 )
-from store.results import record_warning, training_folders
+from store.results import record_warning
 from store.settings import Settings
 from store.spec import JobSpec, what_is_refused
 from store.states import JobStatus, Reason
+from store.storage import open_artifacts
 from store.tables import Checkpoint
 from worker.attempt import Attempt
 from worker.channel import Order
@@ -57,7 +59,7 @@ class Supervisor:
         self._worker = worker
         self._draining = draining
         self._trainer_module = trainer_module
-        self._artifacts = ArtifactFolder(settings.artifact_dir)
+        self._artifacts = open_artifacts(settings)
 
     def run_next(self) -> None:
         """Does the most urgent queued job, if there is one. A doubled bell finds none."""
@@ -69,19 +71,15 @@ class Supervisor:
             return
         logger.info("claimed %s, attempt %d", claim.job_id, claim.epoch)
         try:
-            with Lease(self._settings, claim) as lease:
+            with Lease(self._settings, claim) as lease, self._artifacts.using(claim.job_id):
                 self._attempt(claim, lease)
         except Fenced as error:
             logger.warning("stopped: %s", error)
         except Exception as error:  # ours, or a write that the database will never take
             logger.exception("attempt %d at %s failed", claim.epoch, claim.job_id)
+            reason, message = _told(error)
             give_up_attempt(
-                self._database,
-                self._settings,
-                claim,
-                Reason.INTERNAL_ERROR,
-                message=f"{type(error).__name__}: {error}",
-                exit_code=None,
+                self._database, self._settings, claim, reason, message=message, exit_code=None
             )
 
     def _attempt(self, claim: Claim, lease: Lease) -> None:
@@ -100,15 +98,20 @@ class Supervisor:
             job_id=claim.job_id,
             epoch=claim.epoch,
             spec=claim.spec,
-            artifact_dir=str(self._settings.artifact_dir),
+            artifact_dir=str(self._artifacts.root),
             resume_from=None if folder is None else str(folder),
             device=self._settings.device,
             threads=self._settings.trainer_threads,
+            reserve_bytes=self._settings.disk_reserve_bytes,
+            last_size=0 if checkpoint is None else checkpoint.size_bytes,
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
         try:
-            hand_in = HandIn(self._database, claim, Outbox(), self._artifacts, spec, lease.hear)
+            last = None if checkpoint is None else CheckpointFiles.of(checkpoint)
+            hand_in = HandIn(
+                self._database, claim, Outbox(), self._artifacts, last, spec, lease.hear
+            )
             judge = Judge(self._database, self._settings, claim, trainer, self._draining)
             times = self._times(claim, spec)
             Attempt(claim, lease, trainer, hand_in, times, judge, self._draining).run()
@@ -127,11 +130,11 @@ class Supervisor:
         """The newest checkpoint whose files are what the database says they are."""
         with self._database.read() as session:
             candidates = resumable_checkpoints(session, claim)
+        self._require_space(candidates[0].size_bytes if candidates else 0)
         for checkpoint in candidates:
-            assert checkpoint.folder is not None
             try:
-                files = checkpoint.manifest["files"]
-                return checkpoint, self._artifacts.verified(checkpoint.folder, files)
+                files = CheckpointFiles.of(checkpoint)
+                return checkpoint, self._artifacts.resume(files, claim.epoch)
             except CheckpointCorrupt as error:
                 logger.error("checkpoint %s is corrupt: %s", checkpoint.id, error)
                 text = f"The checkpoint of step {checkpoint.step} is corrupt and was passed over"
@@ -143,7 +146,27 @@ class Supervisor:
             )
         return None, None
 
+    def _require_space(self, last_size: int) -> None:
+        self._artifacts.root.mkdir(parents=True, exist_ok=True)
+        require_space(self._artifacts.root, last_size, self._settings.disk_reserve_bytes)
+
     def _sweep(self, claim: Claim) -> None:
         with self._database.read() as session:
-            named = training_folders(session, claim.job_number)
-        self._artifacts.sweep(claim.job_id, named=named, epoch=claim.epoch)
+            named = training_names(session, claim.job_number)
+        try:
+            self._artifacts.sweep(claim.job_id, named, claim.epoch)
+        except StorageUnreachable:
+            logger.warning("what earlier attempts left is left for `mrq gc`")
+
+
+def _told(error: Exception) -> tuple[Reason, str]:
+    """What ended an attempt outside of its trainer."""
+    match error:
+        case StorageUnreachable():
+            return Reason.STORAGE_UNREACHABLE, f"The object store does not answer: {error.why}"
+        case CheckpointCorrupt():  # as it was read for the upload
+            return Reason.STORAGE_ERROR, str(error)
+        case OSError(errno=number) if number in NO_SPACE:
+            return Reason.STORAGE_FULL, str(error)
+        case _:
+            return Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"

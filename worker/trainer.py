@@ -4,7 +4,6 @@ It reads its order from standard input, says what happens on the pipe it was giv
 checkpoint folders. It knows no database: what it says becomes true when the supervisor commits it.
 """
 
-import errno
 import faulthandler
 import json
 import os
@@ -28,7 +27,7 @@ from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progresse
 from mrq_core.run import TrainingRun
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
-from store.artifacts import GENERATIONS, ArtifactFolder
+from store.artifacts import GENERATIONS, NO_SPACE, ArtifactFolder
 from store.processes import die_with_parent
 from store.spec import JobSpec, log_every_steps
 from store.states import Reason
@@ -36,7 +35,6 @@ from worker.channel import STACK_SIGNAL, Kind, Message, Order, StopRequest, send
 
 PACE_WINDOW_SECONDS = 30.0
 ALIVE_SECONDS = 5.0
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def training_run(spec: JobSpec, device: str) -> TrainingRun:
@@ -120,7 +118,11 @@ class Reporter:
         self._stream = stream
         self._lock = threading.Lock()  # the beacon speaks from its own thread
         self._order = order
-        self._artifacts = ArtifactFolder(Path(order.artifact_dir))
+        self._artifacts = ArtifactFolder(
+            Path(order.artifact_dir),
+            reserve_bytes=order.reserve_bytes,
+            last_size=order.last_size,
+        )
         self._pace = Pace()
         # The last ones, the oldest first. Two are kept always, so the next may share files with the
         # older of them.

@@ -17,8 +17,8 @@ from store.processes import kill_group
 from worker.channel import STACK_SIGNAL, Message, Order, receive
 from worker.memory import oom_kills, peak_resident_bytes
 
-# The trainer runs environment code: it gets no key, no database, no broker.
-SECRET_PREFIX = "MRQ_"
+# The trainer runs environment code: it gets no key, no database, no broker, no object store.
+SECRET_PREFIXES = ("MRQ_", "AWS_")
 LOG_TAIL_BYTES = 2_000
 STACK_BYTES = 20_000
 STACK_SECONDS = 1.0
@@ -155,7 +155,7 @@ class TrainerProcess:
 
 
 def _clean_environment(threads: int) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(SECRET_PREFIX)}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(SECRET_PREFIXES)}
     # Each step takes and frees the same large blocks; glibc must not hand them back every time.
     allocation = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
     return {**allocation, **kept, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}

@@ -12,10 +12,11 @@ from app.pages.example import submit_example
 from app.pages.forms import FormDep, field
 from app.pages.job_list import ListQuery, read_list
 from app.pages.job_page import read_overview, read_results, read_setup
-from app.pages.promotion import checkpoint_of, promote
+from app.pages.promotion import promote
 from app.pages.questions import ask_cancel, ask_promote
 from app.pages.rendering import page
 from app.pages.theme import remember_theme
+from store.checkpoint_files import find_checkpoint
 from store.jobs import get_job
 from store.lifecycle import cancel_job, pause_job, resume_job, retry_job
 
@@ -92,14 +93,15 @@ def retry(database: DatabaseDep, job_id: str) -> Response:
 def ask_to_promote(
     request: Request, session: ReadSession, job: JobDep, checkpoint_id: Text = ""
 ) -> Response:
-    checkpoint = checkpoint_of(session, job, checkpoint_id)
+    checkpoint = find_checkpoint(session, job, checkpoint_id)
     return page(request, "confirm.html", **asdict(ask_promote(job, checkpoint)))
 
 
 @router.post("/ui/jobs/{job_id}/promote")
 def promote_one(database: DatabaseDep, loaded: PoliciesDep, job_id: str, form: FormDep) -> Response:
     with database.read() as session:  # given back before a connection to write is asked for
-        checkpoint = checkpoint_of(session, get_job(session, job_id), field(form, "checkpoint_id"))
+        job = get_job(session, job_id)
+        checkpoint = find_checkpoint(session, job, field(form, "checkpoint_id"))
     promote(database, loaded, checkpoint, field(form, "name"))
     return _see(job_id)
 

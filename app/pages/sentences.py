@@ -26,6 +26,7 @@ REASONS: Mapping[str, str] = {
     "checkpoint_corrupt": "no checkpoint could be read",
     "storage_error": "the storage failed",
     "storage_full": "the storage is full",
+    "storage_unreachable": "the object store did not answer",
     "host_out_of_memory": "the host ran out of memory",
     "gpu_out_of_memory": "the GPU ran out of memory",
     "spec_invalid": "the spec cannot be run",

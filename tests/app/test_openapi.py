@@ -73,6 +73,8 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "get /jobs/{job_id}/metrics",
         "get /jobs/{job_id}/evaluations",
         "get /jobs/{job_id}/checkpoints",
+        "get /jobs/{job_id}/checkpoints/{checkpoint_id}/files",
+        "get /jobs/{job_id}/checkpoints/{checkpoint_id}/files/{name}",
         "get /jobs/{job_id}/attempts",
         "get /jobs/{job_id}/events",
         "post /policies",
@@ -146,6 +148,10 @@ def test_the_answers_are_what_the_document_says(
         page = client.get(f"/jobs/{job_id}/{part}").json()
         assert_is(page, schemas.Page)
         assert_is(page["data"][0], kind)
+    checkpoint = client.get(f"/jobs/{job_id}/checkpoints").json()["data"][0]
+    files = client.get(checkpoint["links"]["files"]).json()
+    assert_is(files, schemas.Page)
+    assert_is(files["data"][0], schemas.FileView)
     assert_is(client.get("/policies").json()["data"][0], schemas.PolicyView)
     assert_is(client.get("/environments").json()["data"][0], schemas.EnvironmentView)
     assert_is(client.get("/readyz").json(), schemas.ReadyView)

@@ -91,6 +91,11 @@ def test_each_worker_container_has_a_data_folder_of_its_own() -> None:
     assert "artifacts:/artifacts" in SERVICES["worker"]["volumes"]
 
 
+def test_the_server_reads_the_checkpoints_and_cannot_change_them() -> None:
+    assert SERVICES["app"]["environment"]["MRQ_ARTIFACT_DIR"] == "/artifacts"
+    assert "artifacts:/artifacts:ro" in SERVICES["app"]["volumes"]
+
+
 def test_nothing_of_ours_starts_on_an_old_schema() -> None:
     for name in ("app", "worker", "reconciler"):
         waits = SERVICES[name]["depends_on"]["migrate"]

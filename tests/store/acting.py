@@ -95,6 +95,7 @@ def stored(claimed: Claim, step: int) -> StoredFolder:
         sha256="0" * 64,
         files={"weights.safetensors": "1" * 64},
         format_version=1,
+        sizes={"weights.safetensors": 3},
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from store.garbage import damaged_checkpoints, find_garbage, remove_garbage
 from store.ownership import Claim
 from store.results import record_training_checkpoint
 from store.settings import Settings
-from tests.store.acting import release, running
+from tests.buckets import Bucket
+from tests.store.acting import claim, release, running
+from tests.store.acting import stored as checkpoint_of
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +83,34 @@ def test_a_job_that_is_gone_leaves_nothing(database: Database, settings: Setting
     age(settings, 3_600)
     remove_garbage(settings, find_garbage(database, settings))
     assert list(settings.artifact_dir.iterdir()) == []
+
+
+def test_objects_are_garbage_by_the_same_rules(
+    database: Database, settings: Settings, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.artifacts_url = bucket.url
+    claimed = running(database, settings)
+    named, left, next_one = (f"{claimed.job_id}/files/{e}-{d * 64}" for e, d in ("1a", "1b", "2c"))
+    bucket.put("job_0/notes", b"")
+    bucket.put("not-ours", b"")
+    for name in (named, left, next_one):
+        bucket.put(name, b"12")
+    stored = replace(checkpoint_of(claimed, 100), files={"f": "a" * 64}, epochs={"f": 1})
+    record_training_checkpoint(database, claimed, 100, stored, keep=2)
+
+    def told() -> list[str]:
+        return [each.folder for each in find_garbage(database, settings)]
+
+    assert told() == [], "too new"
+    later = time.time() + 3_600
+    monkeypatch.setattr("store.garbage.time.time", lambda: later)
+    assert told() == [], "its owner may be about to name them"
+    release(database, claimed)
+    assert told() == [left, next_one]
+    second = claim(database, settings)
+    assert (second.epoch, told()) == (2, [left])
+    remove_garbage(settings, find_garbage(database, settings))
+    assert set(bucket.names()) == {named, next_one, "job_0/notes", "not-ours"}
 
 
 @pytest.mark.parametrize("harm", ["change", "remove"])

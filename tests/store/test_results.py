@@ -6,11 +6,12 @@ from sqlalchemy import delete, event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import undefer
 
+from store.checkpoint_files import training_names
 from store.database import Database
 from store.lifecycle import cancel_job
 from store.ownership import Claim, Wish, start_from
 from store.policies import promote_checkpoint
-from store.results import MetricRow, record_progress, training_folders
+from store.results import MetricRow, record_progress
 from store.settings import Settings
 from store.states import Desired
 from store.tables import Checkpoint, Evaluation, MetricKey, MetricPoint
@@ -298,7 +299,11 @@ def test_a_training_checkpoint_is_the_jobs_place_to_resume(
     job = reload(database, claimed)
     assert (job.resume_checkpoint_id, job.attempts_since_progress) == (stored.id, 0)
     assert stored.folder == f"{claimed.job_id}/1-100"
-    assert stored.manifest == {"files": {"weights.safetensors": "1" * 64}}
+    assert stored.manifest == {
+        "files": {"weights.safetensors": "1" * 64},
+        "sizes": {"weights.safetensors": 3},
+        "epochs": {},
+    }
     assert events(database, claimed)[-1][1] == "checkpoint"
 
 
@@ -313,7 +318,7 @@ def test_two_are_kept_at_least(
     dropped = [step for step in (100, 200, 300, 400) if step not in left]
     assert unnamed == [f"{claimed.job_id}/1-{step}" for step in dropped]
     with database.read() as session:
-        assert training_folders(session, claimed.job_number) == {
+        assert training_names(session, claimed.job_number) == {
             f"{claimed.job_id}/1-{step}" for step in left
         }
 
@@ -329,7 +334,7 @@ def test_the_newest_epoch_is_the_latest_even_at_a_lower_step(
     start_from(database, second, checkpoint(database, second, 100))
     save(database, second, 150)
     with database.read() as session:
-        assert training_folders(session, second.job_number) == {
+        assert training_names(session, second.job_number) == {
             f"{claimed.job_id}/1-100",
             f"{claimed.job_id}/2-150",
         }
@@ -343,7 +348,7 @@ def test_policies_do_not_count_as_training_checkpoints(
         evaluate(database, claimed, step, 1.0, keep=1)
         save(database, claimed, step, keep=1)
     with database.read() as session:
-        assert len(training_folders(session, claimed.job_number)) == 2
+        assert len(training_names(session, claimed.job_number)) == 2
     assert policy_steps(database, claimed) == [300]
 
 

@@ -19,6 +19,7 @@ def test_the_page_names_every_setting_and_its_default() -> None:
         "database_url": "empty: `mrq.db` in the data folder",
         "api_key": "empty: made at the first start, kept in `DATA_DIR/api-key` with mode 0600",
         "artifact_dir": "empty: `artifacts` in the data folder",
+        "cache_dir": "empty: `cache` in the data folder",
         "job_memory_bytes": "half of the machine's memory",
     }
 
@@ -37,6 +38,7 @@ def test_what_is_left_empty_lies_in_the_data_folder(
     assert settings.data_dir == data
     assert settings.database_url == f"sqlite:///{data / 'mrq.db'}"
     assert settings.artifact_dir == data / "artifacts"
+    assert settings.cache_dir == data / "cache"
     assert (settings.run_dir, settings.log_dir) == (data / "run", data / "logs")
     assert list(tmp_path.iterdir()) == [], "settings make nothing"
 
@@ -74,6 +76,10 @@ BAD = [
     ("TRAINER_THREADS", "1.5", "valid integer"),
     ("DEVICE", "gpu", "pattern"),
     ("DEVICE", "cuda:", "pattern"),
+    ("ARTIFACTS_URL", "gs://bucket", "pattern"),
+    ("ARTIFACTS_URL", "s3://", "pattern"),
+    ("ARTIFACTS_URL", "s3://bucket/a?b", "pattern"),
+    ("DISK_RESERVE_BYTES", "-1", "greater than or equal to 0"),
     ("JOB_MEMORY_BYTES", "0", "greater than 0"),
     ("MAX_BODY_BYTES", "1e3", "valid integer"),
     ("MAX_BATCH", "0", "greater than or equal to 1"),

@@ -72,6 +72,8 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
         case "crashes":
             print("about to crash")  # noqa: T201 (goes to the attempt's log)
             os.kill(os.getpid(), signal.SIGKILL)
+        case "tells-its-environment":
+            print(sorted(os.environ))  # noqa: T201
         case "advances-then-crashes":
             _checkpoint(stream, order, start + 10)
             os.kill(os.getpid(), signal.SIGKILL)

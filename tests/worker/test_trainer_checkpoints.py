@@ -1,13 +1,15 @@
 """Each checkpoint may share files with the one before the last, also across attempts."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mrq_core.events import CheckpointDue
+from store.states import Reason
 from worker.channel import Kind, Order, receive
-from worker.trainer import Reporter
+from worker.trainer import Reporter, reason_for
 
 JOB = "job_0123456789abcdef"
 
@@ -79,3 +81,12 @@ def test_a_failed_checkpoint_is_no_ones_predecessor(tmp_path: Path) -> None:
     reporter.report(CheckpointDue(30, state))
 
     assert state.previous == [None, None, None, tmp_path / JOB / "1-10"]
+
+
+def test_a_checkpoint_leaves_the_reserve_free(tmp_path: Path) -> None:
+    order = replace(_order(tmp_path, 1, None), reserve_bytes=1 << 60)
+    reporter = Reporter(io.BytesIO(), order)
+    with pytest.raises(OSError, match="are needed") as refusal:
+        reporter.report(CheckpointDue(10, State()))
+    assert reason_for(refusal.value) is Reason.STORAGE_FULL
+    assert list(tmp_path.iterdir()) == []
