@@ -72,7 +72,7 @@ def test_everything_is_installed_under_the_constraints_and_nothing_compiled(stag
 
 def test_the_server_has_neither_torch_nor_the_simulators() -> None:
     (install,) = [line for line in _instructions("app-environment", "RUN") if "install" in line]
-    assert re.findall(r"\[(.*?)\]", install) == ["postgres"]
+    assert re.findall(r"\[(.*?)\]", install) == ["postgres,s3"]
     assert "torch" not in install
 
 
