@@ -52,6 +52,9 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         # Spawn: a fork after CUDA or threads is a broken process.
         "worker_pool": "prefork",
         "worker_pool_start_method": "spawn",
+        # Default 4: on a busy machine a spawned child needs longer to load its modules; it was killed
+        # for that, and the next one too, for as long as the machine was busy.
+        "worker_proc_alive_timeout": 120.0,
         "worker_concurrency": 1,  # one job at a time and device
         # A busy worker must not hold a message that an idle one could take.
         "worker_prefetch_multiplier": 1,

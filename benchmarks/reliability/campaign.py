@@ -69,6 +69,7 @@ class Campaign:
         self._injector = Injector(service, postgres, disk, say)
         self._say = say
         self._seen = Snapshot()
+        self._looked = False  # the database answered
         self._sampled_at = 0.0
 
     def run(self) -> None:
@@ -117,9 +118,11 @@ class Campaign:
 
     def _until_ended(self) -> None:
         until = time.monotonic() + TO_END_SECONDS
-        self._turn(submit=False)
-        while (self._seen.jobs or self.client.unanswered) and time.monotonic() < until:
+        while time.monotonic() < until:
+            unanswered = self.client.unanswered  # before the look: what is answered is in it
             self._turn(submit=False)
+            if not unanswered and self._looked and not self._seen.jobs:
+                return
 
     def _turn_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -133,9 +136,9 @@ class Campaign:
         self.service.watch()
         seen = look(self.database)
         outage = seen is None or self._injector.outage
-        self._seen = seen or Snapshot()
+        self._seen, self._looked = seen or Snapshot(), seen is not None
+        self._injector.tick(seen)
         if seen is not None:
-            self._injector.tick(seen)
             stopped = [each.child.name for each in self._injector.stopped]
             self.watch.look_for_stuck(seen, outage=outage, stopped=stopped)
             if submit:
@@ -181,7 +184,7 @@ def run_campaign(
         findings = campaign.watch.findings
         findings.add(check_jobs(campaign.database, campaign.client.submissions))
         findings.add(twice_answered(service.settings.log_dir))
-        left = left_after(mark, seconds=5.0)
+        left = left_after(mark, seconds=20.0)
         findings.add(finding(LEFTOVERS, str(each.pid), " ".join(each.cmdline())) for each in left)
         for each in left:
             each.kill()

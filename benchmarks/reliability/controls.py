@@ -145,7 +145,7 @@ def run_control(control: Control, folder: Path, say: Callable[[str], None]) -> i
         with running(service):
             scene = Scene(control, service, say)
             broken = scene.play()
-    left = left_after(mark, seconds=5.0)
+    left = left_after(mark, seconds=20.0)
     for each in left:
         each.kill()
     as_named = broken == {control.breaks}

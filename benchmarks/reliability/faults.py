@@ -65,7 +65,8 @@ class Injector:
     def possible(self, kind: Kind) -> bool:
         return kind is not Kind.DISK_FULL or self._disk is not None
 
-    def tick(self, seen: Snapshot) -> None:
+    def tick(self, seen: Snapshot | None) -> None:
+        """None while the database is away."""
         for each in [each for each in self._lasting if each.due(seen)]:
             self._end(each)
 

@@ -27,7 +27,7 @@ class Outage:
     is_broker: bool = False
     began: float = field(default_factory=time.monotonic)
 
-    def due(self, _: Snapshot) -> bool:
+    def due(self, _: Snapshot | None) -> bool:
         return time.monotonic() >= self.began + self.seconds
 
 
@@ -47,9 +47,11 @@ class StoppedWorker:
     began: float = field(default_factory=time.monotonic)
     met_successor: bool = False
 
-    def due(self, seen: Snapshot) -> bool:
+    def due(self, seen: Snapshot | None) -> bool:
         if self.locks:
             return time.monotonic() > self.began + LOCKED_SECONDS
+        if seen is None:
+            return False
         now = seen.of_id(self.job.id)
         self.met_successor = now is not None and now.epoch > self.job.epoch and now.started
         late = time.monotonic() > self.began + LONGEST_STOP_SECONDS
