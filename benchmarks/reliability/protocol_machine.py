@@ -1,4 +1,4 @@
-"""`python -m benchmarks.reliability.protocol_machine sqlite|postgres`: many runs of the state machine.
+"""`python -m benchmarks.reliability.protocol_machine sqlite`: many runs of the state machine.
 
 Batches of runs, each with its seed; a line of JSON for each goes to the log, so that it can be
 stopped and goes on where it was. The page is made of the log alone.
@@ -41,10 +41,10 @@ def main() -> None:
     options = parser.parse_args()
     options.log.parent.mkdir(parents=True, exist_ok=True)
     with database_of_its_own(options.database) as (url, folder):
-        missing = options.runs
+        missing = options.runs * options.steps
         for number in range(1, 10_000):
             batch = _find(options, number) or _run(options, number, url, folder)
-            missing -= batch["runs"]
+            missing -= batch["steps"]
             if missing <= 0:
                 break
     PAGE.write_text(page(_read(options.log)))

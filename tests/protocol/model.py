@@ -1,7 +1,8 @@
 """What the protocol promises, as plain Python: one user's view of the rules, no SQL.
 
 The state machine does the same to this model and to the real store, and compares. Times are
-milliseconds of the fake clock. A checkpoint is known here by the attempt and the step it was made in.
+milliseconds of the fake clock. A checkpoint is known here by the attempt and the step
+that it was made in.
 """
 
 from dataclasses import dataclass, field

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -18,8 +19,11 @@ from tests.protocol.world import World
 def run_machine(
     database_url: str, data_dir: Path, *, runs: int, steps: int, number: int, shrink: bool = True
 ) -> Counter[str]:
-    """Returns how many `runs` of that length and `steps` were made, Hypothesis makes a few short ones. `number` is the seed: the same one, the same runs."""
-    with _machine(database_url, data_dir, steps) as machine:
+    """Returns how many `runs` and `steps` were made: Hypothesis makes a few short ones, too.
+
+    `number` is the seed: the same one, the same runs.
+    """
+    with _machine(database_url, data_dir) as machine:
         run_state_machine_as_test(
             seed(number)(machine),
             settings=settings(
@@ -37,7 +41,7 @@ def run_machine(
 
 
 @contextmanager
-def _machine(database_url: str, data_dir: Path, steps: int) -> Iterator[type[Protocol]]:
+def _machine(database_url: str, data_dir: Path) -> Iterator[type[Protocol]]:
     """A machine whose worlds follow each other on one database."""
     service = Settings.model_validate(
         {
@@ -59,8 +63,7 @@ def _machine(database_url: str, data_dir: Path, steps: int) -> Iterator[type[Pro
     clock.drive(database)
 
     class Machine(Protocol):
-        length = steps
-        done = Counter[str]()
+        done: ClassVar[Counter[str]] = Counter()
         make_world = staticmethod(lambda: World(database, service, clock))
 
     try:

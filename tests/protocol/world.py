@@ -72,7 +72,7 @@ class World:
         self._observer = Observer(database)
         self._read: dict[int, object] = {}  # what was read of a job the last time
         self.artifacts = ArtifactFolder(settings.artifact_dir)
-        _empty(database)
+        empty(database)
         shutil.rmtree(settings.artifact_dir, ignore_errors=True)
 
     @property
@@ -182,7 +182,7 @@ def short_spec(total_steps: int) -> JobSpec:
     )
 
 
-def _empty(database: Database) -> None:
+def empty(database: Database) -> None:
     with database.engine.begin() as connection:
         for table in reversed(Table.metadata.sorted_tables):
             connection.exec_driver_sql(f"DELETE FROM {table.name}")
