@@ -47,7 +47,7 @@ def main() -> None:
             missing -= batch["steps"]
             if missing <= 0:
                 break
-    PAGE.write_text(page(_read(options.log)))
+    PAGE.write_text(page(read_log(options.log)))
 
 
 @contextmanager
@@ -84,8 +84,8 @@ def _run(options: argparse.Namespace, number: int, url: str, folder: Path) -> di
         **done,
         "seconds": round(time.monotonic() - began, 1),
         "cpu_seconds": round(time.process_time() - used, 1),
-        "commit": _commit(),
-        "with": _versions(options.database, url),
+        "commit": commit_here(),
+        "with": versions(options.database, url),
     }
     with options.log.open("a") as log:
         log.write(json.dumps(batch) + "\n")
@@ -95,24 +95,24 @@ def _run(options: argparse.Namespace, number: int, url: str, folder: Path) -> di
 
 def _find(options: argparse.Namespace, number: int) -> dict[str, Any] | None:
     wanted = (options.database, number, options.steps)
-    for batch in _read(options.log):
+    for batch in read_log(options.log):
         if (batch["database"], batch["seed"], batch["length"]) == wanted:
             return batch
     return None
 
 
-def _read(log: Path) -> list[dict[str, Any]]:
+def read_log(log: Path) -> list[dict[str, Any]]:
     if not log.exists():
         return []
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def _commit() -> str:
+def commit_here() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _versions(kind: str, url: str) -> str:
+def versions(kind: str, url: str) -> str:
     server = f"SQLite {sqlite3.sqlite_version}"
     if kind == "postgres":
         with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from store.database import Database
 from tests.protocol.faults import Fault, Kind
-from tests.protocol.stories import Place, disturbed
+from tests.protocol.stories import Place, disturbed, warm_up
 from tests.protocol.world import empty
 
 MOST_POINTS = 1_000
@@ -23,23 +23,26 @@ class Covered:
     label: str
 
 
-@dataclass
 class Stage:
     """One database, emptied before each life; a data folder for each."""
 
-    database_url: str
-    broker_url: str
-    folder: Path
+    def __init__(self, database_url: str, broker_url: str, folder: Path) -> None:
+        self._database = Database(database_url)
+        self._broker_url = broker_url
+        self._folder = folder
+        with self.place() as place:
+            warm_up(place)
 
     @contextmanager
     def place(self, lease_seconds: float = 60.0) -> Iterator[Place]:
-        database = Database(self.database_url)
-        empty(database)
-        database.dispose()
-        data_dir = self.folder / uuid.uuid4().hex
+        empty(self._database)
+        data_dir = self._folder / uuid.uuid4().hex
         data_dir.mkdir(parents=True)
-        yield Place(self.database_url, self.broker_url, data_dir, lease_seconds)
+        yield Place(self._database, self._broker_url, data_dir, lease_seconds)
         shutil.rmtree(data_dir)  # not after a failure: there it can be looked at
+
+    def close(self) -> None:
+        self._database.dispose()
 
 
 def advance(

@@ -1,5 +1,5 @@
-"""A trainer whose weights are a chain of hashes over its steps: each step once and in order, or they
-differ. It speaks the real protocol and writes real checkpoint folders, with links, in milliseconds.
+"""A trainer whose weights are a chain of hashes over its steps: each once and in order, or they
+differ. It speaks the real protocol and writes real checkpoint folders, with links.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ NO_SPACE = 28
 
 class Counting:
     def __init__(self, order: Order, stream: IO[bytes], waits_at: int | None) -> None:
-        """`waits_at`: the step where it waits to be stopped."""
+        """`waits_at`: the only step where it stops, and where it waits to be told so."""
         self._waits_at = waits_at
         self._order, self._stream = order, stream
         self._artifacts = ArtifactFolder(Path(order.artifact_dir))
@@ -42,7 +42,7 @@ class Counting:
         while self.step < total:
             while self.step == self._waits_at and not stop():
                 time.sleep(0.01)
-            if stop():
+            if self._waits_at in (None, self.step) and stop():
                 self._save()
                 self._say(Kind.STOPPED, step=self.step, weights_sha256=self.weights)
                 return

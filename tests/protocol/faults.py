@@ -81,7 +81,7 @@ class Points:
 
 
 def _where() -> str:
-    """The product's function that does it: the outermost one of the store, or else the innermost."""
+    """The product's function that does it: the outermost of the store, or else the innermost."""
     frame: FrameType | None = sys._getframe(2)
     found = ""
     while frame is not None:

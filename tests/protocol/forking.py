@@ -49,7 +49,7 @@ class ForkedTrainer:
             os.close(write_end)
             os.environ.clear()
             os.environ.update(env)
-            sys.stdin = open(STDIN, closefd=False)
+            sys.stdin = os.fdopen(STDIN, closefd=False)
             sys.argv = command[2:]
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             return type(self).main()

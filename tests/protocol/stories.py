@@ -3,11 +3,14 @@
 import os
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import make_url, update
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +28,7 @@ from store.settings import Settings
 from store.states import TERMINAL, JobStatus
 from store.tables import Checkpoint, Job
 from tests.protocol import counting_trainer
+from tests.protocol.clock import engines
 from tests.protocol.faults import FIRED, Fault, Points, install
 from tests.protocol.forking import ForkedTrainer, exit_code, run_in_fork
 from tests.protocol.world import REPORT_EVERY, short_spec
@@ -38,7 +42,7 @@ MOST_ATTEMPTS = 8
 
 @dataclass(frozen=True)
 class Place:
-    database_url: str
+    database: Database  # its statements are compiled already; a fork inherits that
     broker_url: str
     data_dir: Path
     lease_seconds: float = 60.0
@@ -47,7 +51,7 @@ class Place:
         return Settings.model_validate(
             {
                 "data_dir": self.data_dir,
-                "database_url": self.database_url,
+                "database_url": self.database.url,
                 "broker_url": self.broker_url,
                 "api_key": "a-key-for-tests-only",
                 "lease_seconds": self.lease_seconds,
@@ -60,14 +64,27 @@ class Place:
         )
 
 
+@contextmanager
+def quick(train: Callable[[], int]) -> Iterator[None]:
+    """Trainers are forked and do `train`, and what waits waits less."""
+    forked = type("Forked", (ForkedTrainer,), {"main": staticmethod(train)})
+    popen = SimpleNamespace(Popen=forked, PIPE=None, STDOUT=None)
+    with (
+        patch.object(trainer_process, "subprocess", popen),
+        patch.object(outbox, "RETRY_SECONDS", 0.05),
+        patch.object(handin, "PROGRESS_SECONDS", 0.0),
+    ):
+        yield
+
+
 class Story:
     def __init__(self, place: Place, points: Points) -> None:
         self.settings = place.settings()
-        self.database = Database(self.settings.database_url)
+        self.database = place.database
         self._doorbell = CeleryDoorbell(self.settings.broker_url.get_secret_value())
         self._reconciler = Reconciler(self.database, self.settings, self._doorbell)
         self._trainer_waits = False
-        self._make_quick(points)
+        self._points = points
 
     def submit(self) -> str:
         """With one key, as often as it takes."""
@@ -117,18 +134,10 @@ class Story:
     def _supervisor(self, draining: Any) -> Supervisor:
         return Supervisor(self.database, self.settings, "w1", draining)
 
-    def _make_quick(self, points: Points) -> None:
-        """In this process: trainers by fork, and what waits waits less."""
-
-        def train() -> int:
-            points.become("trainer" if self._trainer_waits else "second trainer")
-            return counting_trainer.main(WAITS_AT if self._trainer_waits else None)
-
-        forked = type("Forked", (ForkedTrainer,), {"main": staticmethod(train)})
-        names = {"Popen": forked, "PIPE": None, "STDOUT": None}
-        trainer_process.subprocess = SimpleNamespace(**names)  # type: ignore[assignment]
-        outbox.RETRY_SECONDS = 0.05
-        handin.PROGRESS_SECONDS = 0.0
+    def train(self) -> int:
+        """In a fork of its own."""
+        self._points.become("trainer" if self._trainer_waits else "second trainer")
+        return counting_trainer.main(WAITS_AT if self._trainer_waits else None)
 
     def job(self, job_id: str) -> Job:
         with self.database.read() as session:
@@ -145,50 +154,57 @@ def tell_in_a_process(place: Place, fault: Fault | None) -> int:
     """Its pid."""
 
     def body() -> int:
-        points = install(fault, place.data_dir)
-        return Story(place, points).tell()
+        story = Story(place, install(fault, place.data_dir))
+        with quick(story.train):
+            return story.tell()
 
-    return run_in_fork(partial(_logged, place, body))
+    return run_in_fork(partial(_alone, place, body))
 
 
 def go_on_in_a_process(place: Place) -> int:
     def body() -> int:
         story = Story(place, Points(None, place.data_dir))
-        return story.go_on()
+        with quick(story.train):
+            return story.go_on()
 
-    return run_in_fork(partial(_logged, place, body))
+    return run_in_fork(partial(_alone, place, body))
 
 
-def _logged(place: Place, body: Any) -> int:
+def warm_up(place: Place) -> None:
+    story = Story(place, Points(None, place.data_dir))
+    with quick(story.train):
+        story.tell()
+
+
+def _alone(place: Place, body: Callable[[], int]) -> int:
+    """With connections of its own, and its output beside the job's data."""
+    for engine in engines(place.database):
+        engine.dispose(close=False)
     log = os.open(place.data_dir / "story.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    return int(body())
+    return body()
 
 
 def disturbed(place: Place, fault: Fault | None) -> tuple[str | None, dict[str, Any]]:
     """Told with the fault, and gone on with without. Returns the point that failed, None if there
     was none that far, and what there is at the end."""
     exit_code(tell_in_a_process(place, fault))
-    database = Database(place.database_url)
-    let_leases_run_out(database)
+    let_leases_run_out(place.database)
     code = exit_code(go_on_in_a_process(place))
     assert code == 0, (place.data_dir / "story.log").read_text()[-4000:]
-    try:
-        fired = place.data_dir / FIRED
-        return fired.read_text() if fired.exists() else None, outcome(place, database)
-    finally:
-        database.dispose()
+    fired = place.data_dir / FIRED
+    return fired.read_text() if fired.exists() else None, outcome(place)
 
 
-def outcome(place: Place, database: Database) -> dict[str, Any]:
+def outcome(place: Place) -> dict[str, Any]:
     """What must be the same, however it came about; and what must hold in any case."""
-    settings = place.settings()
+    settings, database = place.settings(), place.database
     assert broken_invariants(database, settings) == []
     assert list(damaged_checkpoints(database, settings)) == []
     _require_no_garbage(database, settings)
     if database.is_sqlite:
-        with sqlite3.connect(str(make_url(place.database_url).database)) as connection:
+        with sqlite3.connect(str(make_url(database.url).database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
     with database.read() as session:
