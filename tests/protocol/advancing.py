@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis import Redis
+
 from store.database import Database
 from tests.protocol.faults import Fault, Kind
 from tests.protocol.stories import Place, disturbed, warm_up
@@ -36,6 +38,8 @@ class Stage:
     @contextmanager
     def place(self, lease_seconds: float = 60.0) -> Iterator[Place]:
         empty(self._database)
+        with Redis.from_url(self._broker_url) as broker:
+            broker.flushall()
         data_dir = self._folder / uuid.uuid4().hex
         data_dir.mkdir(parents=True)
         yield Place(self._database, self._broker_url, data_dir, lease_seconds)

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import make_url, update
+from sqlalchemy import make_url, select, update
 from sqlalchemy.exc import DBAPIError
 
 from store.artifacts import ArtifactFolder
 from store.database import Database
 from store.doorbell import CeleryDoorbell, DoorbellSilent
+from store.errors import TransitionRefused
 from store.garbage import damaged_checkpoints, find_garbage, remove_garbage
 from store.invariants import broken_invariants
 from store.jobs import get_job, submit_job
@@ -26,7 +27,7 @@ from store.ownership import claim_next
 from store.series import effective_evaluations, metric_names, read_series
 from store.settings import Settings
 from store.states import TERMINAL, JobStatus
-from store.tables import Checkpoint, Job
+from store.tables import Attempt, Checkpoint, Job
 from tests.protocol import counting_trainer
 from tests.protocol.clock import engines
 from tests.protocol.faults import FIRED, Fault, Points, install
@@ -37,7 +38,8 @@ from worker.reconciler import Reconciler
 from worker.supervisor import Supervisor
 
 STEPS, WAITS_AT = 125, 60
-MOST_ATTEMPTS = 8
+PATIENCE_SECONDS = 60
+UNTOUCHED = ["lost", "released", "succeeded"]  # attempts
 
 
 @dataclass(frozen=True)
@@ -97,22 +99,27 @@ class Story:
         cancel_job(self.database, job_id)
         retry_job(self.database, job_id)
         self._an_owner_dies()
-        self._reconcile()
+        for _ in range(2):  # reaps it, and rings when its pause is over
+            self._reconcile()
+            time.sleep(0.1)
         self._one_is_drained(job_id)
         return self.go_on()
 
     def go_on(self) -> int:
         job_id = self.submit()
-        for _ in range(MOST_ATTEMPTS):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
             job = self.job(job_id)
             if job.status == JobStatus.SUCCEEDED:
                 return 0
             if job.status in TERMINAL:
                 assert job.status == JobStatus.CANCELLED, f"{job.reason}: {job.message}"
-                retry_job(self.database, job_id)
+                with suppress(TransitionRefused):  # another one did
+                    retry_job(self.database, job_id)
             time.sleep(0.06)  # reap_seconds and backoff_seconds
             self._reconcile()
-            self._supervisor(lambda: False).run_next()
+            with suppress(DBAPIError):  # of a claim, which the next bell tries again
+                self._supervisor(lambda: False).run_next()
         return 1
 
     def _an_owner_dies(self) -> None:
@@ -194,7 +201,26 @@ def disturbed(place: Place, fault: Fault | None) -> tuple[str | None, dict[str, 
     code = exit_code(go_on_in_a_process(place))
     assert code == 0, (place.data_dir / "story.log").read_text()[-4000:]
     fired = place.data_dir / FIRED
-    return fired.read_text() if fired.exists() else None, outcome(place)
+    if fired.exists():
+        return fired.read_text(), outcome(place)
+    with place.database.read() as session:
+        ended = list(session.scalars(select(Attempt.status).order_by(Attempt.number)))
+    assert ended == UNTOUCHED, "it was not told as always, so the point may have been missed"
+    return None, outcome(place)
+
+
+def overtaken(place: Place, fault: Fault) -> tuple[str, dict[str, Any]]:
+    """Told with a delay at which another process takes over, before the first one wakes."""
+    late = tell_in_a_process(place, fault)
+    fired = place.data_dir / FIRED
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not fired.exists():
+        assert time.monotonic() < until, f"never came to {fault.label}"
+        time.sleep(0.01)
+    rival = go_on_in_a_process(place)
+    exit_code(late)  # whatever it makes of having been overtaken
+    assert exit_code(rival) == 0, (place.data_dir / "story.log").read_text()[-4000:]
+    return fired.read_text(), outcome(place)
 
 
 def outcome(place: Place) -> dict[str, Any]:
