@@ -7,10 +7,13 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 # Where learning runs leave their results and, until they are done, their checkpoints.
 RESULTS ?= build/learning
+# For `make protocol` and `make failpoints`: sqlite or postgres. They go on where they were interrupted.
+DB ?= sqlite
+RUNS ?= 2000
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser demo run test check format bench parity learning paper clean
+.PHONY: help setup setup-browser demo run test check format bench parity learning paper protocol failpoints clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +72,12 @@ paper: setup ## Learning runs by the paper's protocol (half a day; goes on where
 	  done; \
 	done
 	$(BIN)/python -m benchmarks.learning.report $(RESULTS)
+
+protocol: setup ## RUNS=2000 random orders of events against a model of the protocol (DB=sqlite or postgres)
+	$(BIN)/python -m benchmarks.reliability.protocol_machine $(DB) --runs $(RUNS)
+
+failpoints: setup ## Let each write, sync, commit and publish of a job's life fail (DB=sqlite or postgres)
+	$(BIN)/python -m benchmarks.reliability.protocol_points $(DB)
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -84,8 +84,9 @@ def page(lines: list[dict[str, Any]]) -> str:
         text.append(f"| {' | '.join(map(str, row))} | {end['seconds']:,.0f} | {end['with']} |")
     text += ["", "## Which", "", "How often each is passed in one life, by database and fault.", ""]
     columns = sorted({(end["database"], end["kind"]) for end in ends})
+    titles = " | ".join(f"{database}, {KINDS[Kind(kind)]}" for database, kind in columns)
     text += [
-        f"| process | where and what | {' | '.join(f'{d}, {KINDS[Kind(k)]}' for d, k in columns)} |",
+        f"| process | where and what | {titles} |",
         f"|---|---|{'---|' * len(columns)}",
     ]
     counts: dict[tuple[str, str], dict[tuple[str, str], int]] = defaultdict(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -102,7 +103,7 @@ def install(fault: Fault | None, folder: Path) -> Points:
         return OSError(number, os.strerror(number))
 
     for name in ("fsync", "rename", "link", "mkdir", "unlink", "rmdir"):
-        _before(os, name, lambda what=name: points.pass_one(what, file_error))
+        _before(os, name, partial(points.pass_one, name, file_error))
     _before(Producer, "publish", lambda: points.pass_one("publish", ConnectionResetError))
     _after(Producer, "publish", lambda: points.pass_one("published", ConnectionResetError))
     _after(os, "rename", lambda: points.pass_one("renamed", file_error))
@@ -188,7 +189,7 @@ def _database_that_fails(points: Points) -> None:
     def commit(dialect: Any, connection: Any) -> None:
         error = dialect.dbapi.OperationalError
         points.pass_one("commit", lambda: error("disk I/O error"))
-        real(dialect, connection)
+        real(dialect, connection)  # type: ignore[no-untyped-call]
         points.pass_one("committed", lambda: error("connection lost"))
 
     DefaultDialect.do_commit = commit  # type: ignore[method-assign]

@@ -12,7 +12,6 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from store.bells import jobs_to_ring, mark_rung
 from store.cloning import cloned_spec
-from store.endings import reap_expired
 from store.errors import IdempotencyKeyReused, InvalidInput, TransitionRefused
 from store.extension import extend_job
 from store.jobs import get_job, submit_job
@@ -129,7 +128,7 @@ class Protocol(Workers):
     def reconcile(self) -> None:
         """One turn of the real one, which reaps and rings."""
         world = self.world
-        self._predict_reap()
+        self.world.predict_reap()
         due = self._due()
         waiting = sum(job.status == "queued" for job in world.jobs.values())
         rung = due[: max(0, waiting - len(world.bells.rung))]
@@ -142,8 +141,7 @@ class Protocol(Workers):
 
     @rule()
     def reap(self) -> None:
-        reaped = self._predict_reap()
-        assert reap_expired(self.world.database, self.world.settings) == reaped
+        self.world.reap()
 
     @rule()
     def look_for_whom_to_ring(self) -> None:
@@ -174,9 +172,6 @@ class Protocol(Workers):
 
     def _due(self) -> list[str]:
         return [i for i, job in self.world.jobs.items() if job.due(self.world.now)]
-
-    def _predict_reap(self) -> int:
-        return sum([job.reap(self.world.now) for job in self.world.jobs.values()])
 
     # Time.
 

@@ -257,7 +257,7 @@ class ModelJob:
         if not charged:
             return STORAGE_WAIT_MS
         doublings = max(0, self.attempts_since_progress - 1)
-        return min(LONGEST_BACKOFF_MS, BACKOFF_MS * 2**doublings)
+        return min(LONGEST_BACKOFF_MS, BACKOFF_MS << doublings)
 
     def _uncharge(self) -> None:
         """An attempt that made progress is not in the count any more."""

@@ -19,13 +19,12 @@ from tests.protocol.world import World
 def run_machine(
     database_url: str, data_dir: Path, *, runs: int, steps: int, number: int, shrink: bool = True
 ) -> Counter[str]:
-    """Returns how many `runs` and `steps` were made: Hypothesis makes a few short ones, too.
-
-    `number` is the seed: the same one, the same runs.
-    """
+    """Returns how many `runs` and `steps` were made. `number` is the seed: the same one, the same
+    runs."""
     with _machine(database_url, data_dir) as machine:
         run_state_machine_as_test(
             seed(number)(machine),
+            _min_steps=steps,  # or it ends some after a few
             settings=settings(
                 max_examples=runs,
                 stateful_step_count=steps,

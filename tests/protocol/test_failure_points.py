@@ -1,6 +1,6 @@
-"""Every few points of a job's life fail, and those with a name in every way: it ends as undisturbed.
+"""Every few points of a job's life fail, and those with a name in every way: it ends as always.
 
-`make failpoints` lets every single one fail. Only here may a process be killed between any two lines.
+`make failpoints` lets every single one fail.
 """
 
 from collections.abc import Iterator

@@ -10,4 +10,5 @@ RUNS, STEPS = int(os.environ.get("PROTOCOL_RUNS", "100")), 50
 
 def test_no_order_of_events_breaks_the_protocol(database_url: str, tmp_path: Path) -> None:
     done = run_machine(database_url, tmp_path / "data", runs=RUNS, steps=STEPS, number=0)
-    assert done["steps"] >= 0.8 * RUNS * STEPS
+    assert done["runs"] >= RUNS
+    assert done["steps"] >= RUNS * STEPS

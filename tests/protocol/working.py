@@ -262,6 +262,20 @@ class Workers(RuleBasedStateMachine):
             if while_writing:
                 self._leave_folder(hold)
 
+    @BUSY
+    @rule(worker=WORKER, while_writing=st.booleans(), wakes=st.booleans())
+    def be_taken_over(self, worker: str, while_writing: bool, wakes: bool) -> None:
+        """Asleep beyond its lease, and beyond the pause until the job is another's."""
+        if (hold := self._hold(worker, started=None)) is None:
+            return
+        self.fall_asleep(worker, while_writing)
+        self.world.clock.now = max(self.world.now, hold.job.lease_until) + 1
+        self.world.reap()
+        self.world.clock.now = max(self.world.now, hold.job.not_before)
+        self.claim_without_bell()
+        if wakes:
+            self.wake(self.asleep.index(hold))
+
     @precondition(lambda self: bool(self.asleep))
     @rule(index=ANY)
     def wake(self, index: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from store.artifacts import ArtifactFolder
 from store.database import Database
+from store.endings import reap_expired
 from store.errors import Fenced
 from store.garbage import find_garbage, remove_garbage
 from store.invariants import REPORTED_ALWAYS, broken_invariants
@@ -91,6 +92,13 @@ class World:
                 write()
             raise
         return write()
+
+    def predict_reap(self) -> int:
+        return sum([job.reap(self.now) for job in self.jobs.values()])
+
+    def reap(self) -> None:
+        reaped = self.predict_reap()
+        assert reap_expired(self.database, self.settings) == reaped
 
     # Files.
 
