@@ -7,14 +7,17 @@ BIN := $(VENV)/bin
 PIP_OPTIONS ?=
 # Where learning runs leave their results and, until they are done, their checkpoints.
 RESULTS ?= build/learning
-# The kill campaign: how many kills, which plan, sqlite or postgres.
+# `make chaos`: how many kills, and which plan. `make protocol`: how many runs.
 KILLS ?= 200
 SEED ?= 0
+RUNS ?= 2000
+# For chaos, protocol and failpoints: sqlite or postgres.
 DB ?= sqlite
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser demo run test check format bench parity learning paper chaos controls clean
+.PHONY: help setup setup-browser demo run test check format bench parity learning paper
+.PHONY: chaos controls protocol failpoints clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -81,6 +84,12 @@ controls: setup ## Defects made on purpose: each must break the invariant named 
 	for control in no_fencing shared_file_name in_place_write reconciler_off late_ack; do \
 	  $(BIN)/python -m benchmarks.reliability --control $$control || exit; \
 	done
+
+protocol: setup ## RUNS=2000 random orders of events against a model of the protocol (DB=sqlite or postgres)
+	$(BIN)/python -m benchmarks.reliability.protocol_machine $(DB) --runs $(RUNS)
+
+failpoints: setup ## Let each write, sync, commit and publish of a job's life fail (DB=sqlite or postgres)
+	$(BIN)/python -m benchmarks.reliability.protocol_points $(DB)
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,12 +2,12 @@
 docs/reference/jobs.md. `mrq doctor` and the kill campaign ask the same questions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from store.clock import now_ms, to_ms
@@ -101,27 +101,33 @@ def _live_attempts_are_owners(session: Session, _: Settings) -> Iterator[Finding
         )
 
 
+def _stale_writes_to(table: Any, at: Any) -> Select[Any]:
+    later = aliased(Attempt)
+    too_late = exists().where(
+        later.job_number == table.job_number,
+        later.number > table.attempt,
+        later.started_at < at,
+    )
+    return (
+        select(Job.id, table.attempt, func.count())
+        .join(Job, Job.number == table.job_number)
+        .where(or_(too_late, table.attempt > Job.epoch))
+        .group_by(Job.id, table.attempt)
+    )
+
+
+# Built once: to build them takes longer than to ask them of a small database.
+_STALE_WRITES: Mapping[str, Select[Any]] = {
+    "a checkpoint": _stale_writes_to(Checkpoint, Checkpoint.created_at),
+    "an evaluation": _stale_writes_to(Evaluation, Evaluation.created_at),
+    "a metric": _stale_writes_to(MetricPoint, MetricPoint.at),
+    "an event": _stale_writes_to(Event, Event.at),
+}
+
+
 def _no_stale_writes(session: Session, _: Settings) -> Iterator[Finding]:
     """Nothing of an attempt was written after the next one had begun, or by one never begun."""
-    written: list[tuple[str, Any, Any]] = [
-        ("a checkpoint", Checkpoint, Checkpoint.created_at),
-        ("an evaluation", Evaluation, Evaluation.created_at),
-        ("a metric", MetricPoint, MetricPoint.at),
-        ("an event", Event, Event.at),
-    ]
-    for what, table, at in written:
-        later = aliased(Attempt)
-        too_late = exists().where(
-            later.job_number == table.job_number,
-            later.number > table.attempt,
-            later.started_at < at,
-        )
-        query = (
-            select(Job.id, table.attempt, func.count())
-            .join(Job, Job.number == table.job_number)
-            .where(or_(too_late, table.attempt > Job.epoch))
-            .group_by(Job.id, table.attempt)
-        )
+    for what, query in _STALE_WRITES.items():
         for job_id, attempt, count in session.execute(query):
             yield Finding(
                 invariant="I3",
@@ -169,11 +175,17 @@ def _curves_have_no_gaps(session: Session, _: Settings) -> Iterator[Finding]:
 
 
 def _waiting_jobs_are_rung_for(session: Session, settings: Settings) -> Iterator[Finding]:
+    """A job that comes back to the queue has never been rung for, and waits only since then."""
     patience = to_ms(settings.ring_again_seconds + SLACK_SECONDS)
+    queued_at = (
+        select(func.max(Event.at))
+        .where(Event.job_number == Job.number, Event.type == "status")
+        .scalar_subquery()
+    )
     query = select(Job.id, now_ms() - Job.dispatched_at, Job.dispatched_at).where(
         Job.status == JobStatus.QUEUED,
         Job.not_before < now_ms() - to_ms(SLACK_SECONDS),
-        Job.created_at < now_ms() - patience,
+        queued_at < now_ms() - patience,
         Job.dispatched_at < now_ms() - patience,
     )
     for job_id, since, dispatched in session.execute(query):

@@ -8,29 +8,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import exists, select
+from sqlalchemy import and_, exists, select
 from sqlalchemy.orm import Session
 
-from store.tables import Attempt, Evaluation, Job, MetricKey, MetricPoint
+from store.tables import Attempt, Evaluation, Event, Job, MetricKey, MetricPoint
 
 _FLAGS = {1: "NaN", 2: "Infinity", 3: "-Infinity"}
 
 
 def attempt_ceilings(session: Session, job_number: int) -> dict[int, float]:
     """For each attempt, the last step up to which its numbers still count."""
+    started = exists().where(
+        Event.job_number == job_number, Event.attempt == Attempt.number, Event.type == "attempt"
+    )
+    fresh_start = and_(Attempt.start_step == 0, Attempt.resumed_from.is_(None), started)
     query = (
-        select(Attempt.number, Attempt.start_step, Attempt.resumed_from)
+        select(Attempt.number, Attempt.start_step, fresh_start)
         .where(Attempt.job_number == job_number)
         .order_by(Attempt.number.desc())
     )
     ceilings: dict[int, float] = {}
     lowest_later_start = float("inf")
-    for number, start_step, resumed_from in session.execute(query):
+    for number, start_step, fresh in session.execute(query):
         ceilings[number] = lowest_later_start
         # A fresh start supersedes everything, what was measured at step 0 included. An attempt
         # that has been claimed and not yet started stands where the last one ended: it
         # supersedes nothing, also when it died before it started.
-        fresh = resumed_from is None and start_step == 0
         first_own = -1 if fresh else start_step
         lowest_later_start = min(lowest_later_start, first_own)
     return ceilings

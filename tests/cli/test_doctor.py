@@ -11,7 +11,7 @@ import pytest
 from store.database import Database
 from store.schema import migrate
 from store.settings import Settings
-from tests.store.acting import change, submit
+from tests.store.acting import submitted_long_ago
 
 
 @pytest.fixture
@@ -42,8 +42,7 @@ def test_in_order(settings: Settings) -> None:
 
 def test_not_in_order(settings: Settings) -> None:
     database = Database(settings.database_url)
-    job = submit(database)
-    change(database, job, created_at=1)
+    job = submitted_long_ago(database)
     database.dispose()
     code, said, told = _mrq(settings, "doctor")
     assert code == 1

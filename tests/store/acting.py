@@ -23,7 +23,7 @@ from store.results import (
 from store.settings import Settings
 from store.spec import JobSpec
 from store.states import Reason
-from store.tables import Attempt, Checkpoint, Job
+from store.tables import Attempt, Checkpoint, Event, Job
 
 BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
 BUNDLE = PolicyBundle(onnx=b"onnx bytes", manifest={"format_version": 1})
@@ -35,6 +35,15 @@ def spec(**changes: Any) -> JobSpec:
 
 def submit(database: Database, **changes: Any) -> Job:
     return submit_job(database, spec(**changes))[0]
+
+
+def submitted_long_ago(database: Database) -> Job:
+    """Nobody has rung for it."""
+    job = submit(database)
+    change(database, job, created_at=1)
+    with database.write() as session:
+        session.execute(update(Event).where(Event.job_number == job.number).values(at=1))
+    return job
 
 
 def reload(database: Database, job: Job | Claim) -> Job:

@@ -30,6 +30,7 @@ from tests.store.acting import (
     running,
     save,
     submit,
+    submitted_long_ago,
 )
 
 LATER = 10_000_000  # milliseconds
@@ -147,8 +148,7 @@ def lose_the_last_metrics(database: Database, _: Settings, done: Claim) -> None:
 
 
 def ring_no_more(database: Database, settings: Settings, done: Claim) -> None:
-    job = submit(database)
-    change(database, job, created_at=1)
+    submitted_long_ago(database)
 
 
 def reap_no_more(database: Database, settings: Settings, done: Claim) -> None:
@@ -187,8 +187,7 @@ def test_what_is_broken_is_found(
 
 
 def test_a_finding_names_the_job_and_what_to_do(database: Database, settings: Settings) -> None:
-    job = submit(database)
-    change(database, job, created_at=1, dispatched_at=1)
+    job = submitted_long_ago(database)
     (finding,) = broken_invariants(database, settings)
     assert finding.job_id == job.id == reload(database, job).id
     assert "worker.reconciler" in finding.advice
@@ -197,8 +196,8 @@ def test_a_finding_names_the_job_and_what_to_do(database: Database, settings: Se
 
 
 def test_a_job_that_waits_for_its_pause_is_in_order(database: Database, settings: Settings) -> None:
-    job = submit(database)
-    change(database, job, created_at=1, not_before=clock(database) + LATER)
+    job = submitted_long_ago(database)
+    change(database, job, not_before=clock(database) + LATER)
     assert broken_invariants(database, settings) == []
 
 
@@ -213,3 +212,12 @@ def test_the_newest_job_is_rung_for_soon_and_not_yet(
 def _jobs(database: Database) -> list[Job]:
     with database.read() as session:
         return list(session.scalars(select(Job)))
+
+
+def test_a_job_that_came_back_to_the_queue_has_time_to_be_rung_for(
+    database: Database, settings: Settings
+) -> None:
+    job = submitted_long_ago(database)
+    pause_job(database, job.id)
+    resume_job(database, job.id)
+    assert found(database, settings) == []

@@ -99,6 +99,19 @@ def test_an_attempt_that_has_not_started_hides_nothing(
     assert len(evaluations(database, third)) == 2
 
 
+def test_it_hides_nothing_before_the_first_step_either(
+    database: Database, settings: Settings
+) -> None:
+    first = running(database, settings)
+    evaluate(database, first, 0, 1000.0)
+    save(database, first, 0)
+    release(database, first)
+    second = claim(database, settings)
+    assert evaluations(database, second) == [(1, 0, 1000.0)]
+    third = resume(database, settings, second, 0)
+    assert evaluations(database, third) == [(1, 0, 1000.0)]
+
+
 def test_values_that_json_cannot_say(database: Database, settings: Settings) -> None:
     claimed = running(database, settings)
     for step, value in enumerate((1.5, math.nan, math.inf, -math.inf)):
