@@ -43,8 +43,8 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         "task_acks_late": False,
         "task_reject_on_worker_lost": False,  # a poison job is handled by the attempt counter
         "task_default_queue": QUEUE,
-        # No acknowledgement at all: one that failed, since the broker died first, would count against
-        # the prefetch for ever, and the worker would never ask for another bell.
+        # No acknowledgement at all: one that failed, since the broker died first, would count
+        # against the prefetch for ever, and the worker would never ask for another bell.
         # kombu says it is typed, and its Queue is not.
         "task_queues": [Queue(QUEUE, no_ack=True)],  # type: ignore[no-untyped-call]
         "task_create_missing_queues": False,
@@ -52,8 +52,8 @@ def celery_settings(broker_url: str) -> dict[str, Any]:
         # Spawn: a fork after CUDA or threads is a broken process.
         "worker_pool": "prefork",
         "worker_pool_start_method": "spawn",
-        # Default 4: on a busy machine a spawned child needs longer to load its modules; it was killed
-        # for that, and the next one too, for as long as the machine was busy.
+        # Default 4: on a busy machine a spawned child needs longer to load its modules; it was
+        # killed for that, and the next one too, for as long as the machine was busy.
         "worker_proc_alive_timeout": 120.0,
         "worker_concurrency": 1,  # one job at a time and device
         # A busy worker must not hold a message that an idle one could take.

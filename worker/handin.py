@@ -99,7 +99,7 @@ class HandIn:
                 self.outbox.add(lambda: self._evaluation(body, message.attachment))
             case Kind.CHECKPOINT:
                 self.flush_progress()  # a checkpoint never comes before the metrics up to it
-                self.publisher.add(Finished(body["step"], self._stored(body["stored"])))
+                self.publisher.add(Finished(body["step"], self._stored(body)))
             case _:
                 return
 
@@ -154,10 +154,11 @@ class HandIn:
         bundle = PolicyBundle(onnx=onnx, manifest=body["manifest"])
         record_evaluation(self._database, self._claim, result, bundle, keep=self._keep)
 
-    def _stored(self, told: dict[str, Any]) -> StoredFolder:
-        """Of this attempt, whatever the trainer says: it runs the code of environments."""
-        stored = StoredFolder(**told)
-        if not stored.folder.startswith(f"{self._claim.job_id}/{self._claim.epoch}-"):
+    def _stored(self, body: dict[str, Any]) -> StoredFolder:
+        """Of this attempt and step, whatever the trainer says: it runs the code of environments."""
+        stored = StoredFolder(**body["stored"])
+        own = f"{self._claim.job_id}/{self._claim.epoch}-{body['step']}"
+        if stored.folder != own:
             raise ValueError(f"the trainer names a folder that is not its own: {stored.folder!r}")
         return stored
 

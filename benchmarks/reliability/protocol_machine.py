@@ -21,10 +21,10 @@ import hypothesis
 import psycopg
 import sqlalchemy
 
+from benchmarks.servers import postgres_server
 from store.database import Database
 from store.schema import migrate
 from tests.protocol.running import run_machine
-from tests.services import postgres_server
 
 PAGE = Path(__file__).with_name("state_machine.md")
 BATCH = 100
@@ -60,9 +60,9 @@ def database_of_its_own(kind: str) -> Iterator[tuple[str, Path]]:
             _migrate(url)
             yield url, folder
         else:
-            with postgres_server() as url:
-                _migrate(url)
-                yield url, folder
+            with postgres_server() as server:
+                _migrate(server.url)
+                yield server.url, folder
     finally:
         shutil.rmtree(folder)
 

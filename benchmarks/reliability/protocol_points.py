@@ -18,9 +18,9 @@ from benchmarks.reliability.protocol_machine import (
     read_log,
     versions,
 )
+from benchmarks.servers import valkey_server
 from tests.protocol.advancing import Covered, Stage, advance
 from tests.protocol.faults import ROLES, Kind
-from tests.services import valkey_server
 
 PAGE = Path(__file__).with_name("failure_points.md")
 SWEEPS = [(role, kind) for role in ROLES for kind in (Kind.KILL, Kind.ERROR, Kind.FULL)]

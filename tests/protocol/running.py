@@ -31,6 +31,7 @@ def run_machine(
                 database=None,
                 deadline=None,
                 print_blob=True,
+                report_multiple_bugs=False,
                 verbosity=Verbosity.normal,
                 phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
                 suppress_health_check=list(HealthCheck),

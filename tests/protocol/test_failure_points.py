@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.servers import ValkeyProcess
 from tests.protocol.advancing import Covered, Stage, advance
 from tests.protocol.faults import Fault, Kind
 from tests.protocol.stories import disturbed, overtaken
-from tests.services import ValkeyProcess
 
 LEASE_SECONDS = 1.0
 CHECKPOINT = "store.results.record_training_checkpoint"

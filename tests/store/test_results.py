@@ -1,5 +1,6 @@
 import hashlib
 import math
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import delete, event, func, insert, select, update
@@ -11,7 +12,7 @@ from store.database import Database
 from store.lifecycle import cancel_job
 from store.ownership import Claim, Wish, start_from
 from store.policies import promote_checkpoint
-from store.results import MetricRow, record_progress
+from store.results import MetricRow, record_progress, record_training_checkpoint
 from store.settings import Settings
 from store.states import Desired
 from store.tables import Checkpoint, Evaluation, MetricKey, MetricPoint
@@ -27,6 +28,7 @@ from tests.store.acting import (
     running,
     save,
 )
+from tests.store.acting import stored as stored_folder
 
 
 def policy_steps(database: Database, claimed: Claim) -> list[int]:
@@ -321,6 +323,33 @@ def test_two_are_kept_at_least(
         assert training_names(session, claimed.job_number) == {
             f"{claimed.job_id}/1-{step}" for step in left
         }
+
+
+def test_what_a_kept_checkpoint_shares_is_still_named(
+    database: Database, settings: Settings
+) -> None:
+    """In an object store; the folders of a host are each for themselves."""
+    claimed = running(database, settings)
+    unnamed = []
+    for step, head in ((100, "a"), (200, "b"), (300, "c")):
+        files = {"sealed": "0" * 64, "head": head * 64}
+        made = replace(stored_folder(claimed, step), files=files, epochs=dict.fromkeys(files, 1))
+        unnamed += record_training_checkpoint(database, claimed, step, made, keep=2)
+    assert unnamed == [f"{claimed.job_id}/1-100", f"{claimed.job_id}/files/1-{'a' * 64}"]
+    with database.read() as session:
+        named = training_names(session, claimed.job_number)
+    assert f"{claimed.job_id}/files/1-{'0' * 64}" in named
+
+
+def test_a_checkpoint_that_took_long_to_store_does_not_set_the_job_back(
+    database: Database, settings: Settings
+) -> None:
+    claimed = running(database, settings)
+    record_progress(database, claimed, step=300, steps_per_second=None, rows=[])
+    save(database, claimed, 200)
+    assert reload(database, claimed).step == 300
+    save(database, claimed, 400)
+    assert reload(database, claimed).step == 400
 
 
 def test_the_newest_epoch_is_the_latest_even_at_a_lower_step(

@@ -72,6 +72,11 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
         case "crashes":
             print("about to crash")  # noqa: T201 (goes to the attempt's log)
             os.kill(os.getpid(), signal.SIGKILL)
+        case "names-anothers-folder":
+            stored = {"folder": f"{order.job_id}/1-1/../../job_00/1-1", "size_bytes": 1}
+            stored |= {"sha256": "", "files": {}, "format_version": 1}
+            send(stream, Message(Kind.CHECKPOINT, {"step": 1, "stored": stored}))
+            time.sleep(600)
         case "tells-its-environment":
             print(sorted(os.environ))  # noqa: T201
         case "advances-then-crashes":

@@ -5,8 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from store.checkpoint_files import CheckpointFiles, training_files
 from store.database import Database
@@ -16,12 +18,15 @@ from store.garbage import damaged_checkpoints, find_garbage
 from store.jobs import get_job, list_attempts, submit_job
 from store.lifecycle import cancel_job
 from store.object_store import ObjectStore
+from store.results import record_training_checkpoint
 from store.settings import Settings
 from store.spec import JobSpec
 from store.states import JobStatus, Reason
 from store.tables import Attempt, Job
 from tests.buckets import Bucket
 from worker import attempt as attempt_module
+from worker import handin as handin_module
+from worker import outbox as outbox_module
 from worker import publisher as publisher_module
 from worker.supervisor import Supervisor
 
@@ -228,6 +233,38 @@ def test_a_killed_attempts_objects_are_swept_by_the_next(
     bucket.put(left, b"without a row")
     _run(database, host("b"))
     assert left not in bucket.names()
+
+
+def test_a_commit_in_doubt_is_not_waited_for_again(
+    database: Database, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row was there, only the answer was lost: the next checkpoint must not wait for ever."""
+    times: list[int] = []
+
+    def lose_the_answer(*args: Any, **more: Any) -> list[str]:
+        unnamed = record_training_checkpoint(*args, **more)
+        times.append(len(times))
+        if len(times) == 1:
+            raise OperationalError("COMMIT", None, Exception("connection lost"))
+        return unnamed
+
+    monkeypatch.setattr(handin_module, "record_training_checkpoint", lose_the_answer)
+    monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0.05)
+    job_id = _submit(database, "good")
+    _run(database, make_settings())
+    assert _job(database, job_id).status == JobStatus.SUCCEEDED
+    assert (len(_files(database, job_id)), times) == (1, [0])
+
+
+def test_a_trainer_cannot_hand_in_what_is_not_its_own(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    job_id = _submit(database, "names-anothers-folder")
+    _run(database, make_settings(backoff_seconds=0.0))
+    (attempt,) = _attempts(database, job_id)
+    assert attempt.reason == Reason.INTERNAL_ERROR
+    assert "a folder that is not its own" in str(attempt.message)
+    assert _files(database, job_id) == []
 
 
 def test_environment_code_gets_no_key_to_the_store(
