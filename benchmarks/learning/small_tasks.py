@@ -95,8 +95,8 @@ _TASKS = (
         registers="mrq_core.tasks",
         wanted=-250.0,
         remark="42x42 gray pixels through the convolutions; random actions return -1,231 on "
-        "average (1,000 episodes). Of `mrq/Catch-v0`, whose reward comes every twelfth step, seed 0 "
-        "had learned nothing by step 6,000 with the same preset",
+        "average (1,000 episodes). Of `mrq/Catch-v0`, whose reward comes every twelfth step, "
+        "seed 0 had learned nothing by step 6,000 with the same preset",
     ),
 )
 
