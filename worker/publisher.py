@@ -52,6 +52,7 @@ class Publisher:
         self._waiting: deque[Finished] = deque()
         self._current: Finished | None = None
         self._task: Future[Any] | None = None
+        self._then: Callable[[Future[Any]], object] = self._take
         self._committing = False
         self._failures = 0
         self._not_before = 0.0
@@ -78,18 +79,18 @@ class Publisher:
         """Does what can be done without waiting. What no second try can help is raised."""
         if self._task is not None and self._task.done():
             done, self._task = self._task, None
-            self._take(done)
+            self._then(done)
         if self._current is None and self._waiting:
             self._current = self._waiting.popleft()
         due = self._task is None and not self._committing and time.monotonic() >= self._not_before
         if self._current is not None and due:
             stored = self._current.stored
-            self._start(lambda: self._artifacts.publish(stored, self._epoch, self._last))
+            self._start(
+                lambda: self._artifacts.publish(stored, self._epoch, self._last), self._take
+            )
 
     def _take(self, done: "Future[Any]") -> None:
-        if self._current is None:  # it was a removal
-            done.result()
-            return
+        assert self._current is not None
         try:
             published = Finished(self._current.step, done.result())
         except StorageUnreachable as error:
@@ -113,7 +114,8 @@ class Publisher:
         self._current = None
         self._committing = False
         if unnamed:
-            self._start(lambda: self._remove(unnamed))
+            # Nobody looks at what comes of it but for an error: the next checkpoint may have come.
+            self._start(lambda: self._remove(unnamed), lambda done: done.result())
 
     def _remove(self, unnamed: list[str]) -> None:
         try:
@@ -121,9 +123,11 @@ class Publisher:
         except StorageUnreachable:
             logger.warning("%d names are left for `mrq gc`", len(unnamed))
 
-    def _start(self, work: Callable[[], Any]) -> None:
-        """In a thread that holds no process back from ending: the store may hang."""
+    def _start(self, work: Callable[[], Any], then: Callable[["Future[Any]"], object]) -> None:
+        """In a thread that holds no process back from ending: the store may hang. `then` is called
+        by a later turn."""
         task: Future[Any] = Future()
+        self._then = then
 
         def run() -> None:
             try:

@@ -28,6 +28,8 @@ class Store(Artifacts):
         self.asked: list[str] = []
         self.open = threading.Event()
         self.open.set()
+        self.removing = threading.Event()
+        self.removing.set()
 
     def publish(
         self, stored: StoredFolder, epoch: int, last: CheckpointFiles | None, /
@@ -39,6 +41,7 @@ class Store(Artifacts):
         return stored
 
     def remove(self, names: Collection[str]) -> None:
+        assert self.removing.wait(10)
         self._refuse()
         self.asked.append(f"remove {' '.join(names)}")
 
@@ -130,6 +133,23 @@ def test_each_builds_on_the_one_committed_before(store: Store, harness: Harness)
     harness.until_idle()
     assert harness.steps == [10, 20]
     assert store.asked == ["publish job_0/3-10 in 3", "publish job_0/3-20 in 3 after job_0/3-10"]
+
+
+def test_what_a_slow_removal_comes_to_is_not_taken_for_the_next_checkpoint(
+    store: Store, harness: Harness
+) -> None:
+    store.removing.clear()
+    harness.unnamed = ["job_0/2-5"]
+    harness.add(10)
+    while not harness.steps:
+        harness.turn(0.01)
+    harness.unnamed = []
+    harness.add(20)
+    harness.turn(0.05)
+    store.removing.set()
+    harness.until_idle()
+    assert harness.steps == [10, 20]
+    assert store.asked[-1] == "publish job_0/3-20 in 3 after job_0/3-10"
 
 
 def test_the_next_one_waits_for_the_row_and_for_what_goes_with_it(
