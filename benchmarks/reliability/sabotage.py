@@ -102,9 +102,15 @@ def _sha256(path: Path) -> str:
 
 
 def _replace_write(write: Callable[..., StoredFolder]) -> None:
-    """Here and in the trainer, which is a process of its own."""
+    """Here and in the trainer, which is a process of its own. Nor does the supervisor look any more
+    whether a folder is named as it must be."""
+    from worker.handin import HandIn
     from worker.supervisor import Supervisor
 
+    def stored(_self: HandIn, body: dict[str, Any]) -> StoredFolder:
+        return StoredFolder(**body["stored"])
+
+    setattr(HandIn, "_stored", stored)  # noqa: B010
     setattr(ArtifactFolder, "write", write)  # noqa: B010
     setattr(Supervisor.__init__, "__defaults__", (TRAINER,))  # noqa: B010
 

@@ -110,4 +110,5 @@ def test_every_whole_number_is_64_bits_wide_where_it_must_be(database: Database)
             "jobs.priority",
             "metric_points.flag",
             "policies.version",
+            "policy_names.version",
         ]
