@@ -172,6 +172,8 @@ def run_campaign(
     mark = f"{os.getpid()}-{time.time_ns()}"
     disk = _small_disk(folder / "data" / "artifacts", say)
     with ExitStack() as servers:
+        if disk is not None:
+            servers.callback(disk.unmount)
         broker = servers.enter_context(valkey_server(persistent=True))
         postgres = None
         if order.postgres:

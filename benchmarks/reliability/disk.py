@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 _CLONE_NEWNS = 0x20000
+_MNT_DETACH = 2
 _MS_REC_PRIVATE = 0x4000 | 0x40000
 
 
@@ -14,6 +15,7 @@ class SmallDisk:
 
     def __init__(self, folder: Path, size: str = "48m") -> None:
         """Raises OSError where that is not allowed."""
+        self._folder = folder
         self._ballast = folder / "ballast"
         libc = ctypes.CDLL(None, use_errno=True)
         _require(libc.unshare(_CLONE_NEWNS))
@@ -31,6 +33,10 @@ class SmallDisk:
 
     def empty(self) -> None:
         self._ballast.unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        _require(libc.umount2(str(self._folder).encode(), _MNT_DETACH))
 
     @staticmethod
     def _write_until_full(descriptor: int, block: bytes) -> None:

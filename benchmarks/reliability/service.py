@@ -36,6 +36,8 @@ PATIENT = {
     "MRQ_BACKOFF_SECONDS": "0.05",
     "MRQ_MAX_ATTEMPTS_WITHOUT_PROGRESS": "1000",
     "MRQ_STORAGE_WAIT_SECONDS": "1",
+    # The campaign's own disk is small: disk.py
+    "MRQ_DISK_RESERVE_BYTES": "0",
 }
 
 
