@@ -13,7 +13,7 @@ _MS_REC_PRIVATE = 0x4000 | 0x40000
 class SmallDisk:
     """A tmpfs, mounted where only this process and its children see it: it ends with them."""
 
-    def __init__(self, folder: Path, size: str = "48m") -> None:
+    def __init__(self, folder: Path, size: str = "256m") -> None:
         """Raises OSError where that is not allowed."""
         self._folder = folder
         self._ballast = folder / "ballast"
