@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-browser demo run test check format bench parity learning paper
-.PHONY: chaos controls protocol failpoints clean
+.PHONY: chaos controls protocol failpoints drains outages clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -90,6 +90,12 @@ protocol: setup ## RUNS=2000 random orders of events against a model of the prot
 
 failpoints: setup ## Let each write, sync, commit and publish of a job's life fail (DB=sqlite or postgres)
 	$(BIN)/python -m benchmarks.reliability.protocol_points $(DB)
+
+drains: setup ## Fifty SIGTERMs to a worker that trains (DB=sqlite or postgres)
+	$(BIN)/python -m benchmarks.reliability.drains --database $(DB)
+
+outages: setup ## Broker frozen and killed, database killed, while clients go on asking
+	$(BIN)/python -m benchmarks.reliability.outages
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -41,8 +41,13 @@ class Child:
         return self._process.pid
 
     @property
+    def exit_code(self) -> int | None:
+        """Negative: the signal that killed it. None while it runs."""
+        return self._process.poll()
+
+    @property
     def ended(self) -> bool:
-        return self._process.poll() is not None
+        return self.exit_code is not None
 
     def start(self) -> None:
         with self._log.open("ab") as log:

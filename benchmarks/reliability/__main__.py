@@ -6,19 +6,16 @@ Prints its plan first: the same seed gives the same plan. Exits with 1 if anythi
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.reliability.campaign import Order, run_campaign
+from benchmarks.reliability.campaign import Order, campaigned
 from benchmarks.reliability.controls import CONTROLS, run_control
 from benchmarks.reliability.jobs import LONG, SPECS
+from benchmarks.reliability.measured import RESULTS, teller
 from benchmarks.reliability.report import write_page
 from benchmarks.reliability.result import current_commit, to_json, write
 from benchmarks.reliability.schedule import plan
 from benchmarks.reliability.service import Layout
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
@@ -33,7 +30,7 @@ def main() -> int:
     parser.add_argument("--control", choices=sorted(CONTROLS), help="one that has to fail")
     parser.add_argument("--keep", type=Path, help="a new folder for data and logs, to look into")
     options = parser.parse_args()
-    say = _teller()
+    say = teller()
     with tempfile.TemporaryDirectory(prefix="mrq-chaos-") as temporary:
         folder = options.keep or Path(temporary)
         if options.control is not None:
@@ -50,21 +47,12 @@ def main() -> int:
         if options.plan:
             return 0
         commit = current_commit()
-        campaign, servers = run_campaign(order, folder, say)
-        result = to_json(order, campaign, servers, commit)
+        with campaigned(order, folder, say) as (campaign, server):
+            result = to_json(order, campaign, [server], commit)
         path = write(result, options.results)
         write_page(options.results)
         say(f"{result['kills']} kills, {len(result['findings'])} findings: {path}")
         return 1 if result["findings"] else 0
-
-
-def _teller() -> Callable[[str], None]:
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
-
-    return say
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,10 +165,12 @@ def patience_of(settings: Settings) -> float:
     return 2 * (settings.lease_seconds + settings.reap_seconds)
 
 
-def run_campaign(
+@contextmanager
+def campaigned(
     order: Order, folder: Path, say: Callable[[str], None]
-) -> tuple[Campaign, Sequence[str]]:
-    """Runs and checks. Returns it with the versions of the servers; findings are in its watch."""
+) -> Iterator[tuple[Campaign, str]]:
+    """Runs and checks. Yields it with the database's version while the database can still be asked;
+    findings are in its watch."""
     mark = f"{os.getpid()}-{time.time_ns()}"
     disk = _small_disk(folder / "data" / "artifacts", say)
     with ExitStack() as servers:
@@ -190,7 +192,7 @@ def run_campaign(
         findings.add(finding(LEFTOVERS, str(each.pid), " ".join(each.cmdline())) for each in left)
         for each in left:
             each.kill()
-        return campaign, _versions(campaign.database, order)
+        yield campaign, database_version(campaign.database)
 
 
 def _small_disk(folder: Path, say: Callable[[str], None]) -> SmallDisk | None:
@@ -202,8 +204,9 @@ def _small_disk(folder: Path, say: Callable[[str], None]) -> SmallDisk | None:
         return None
 
 
-def _versions(database: Database, order: Order) -> Sequence[str]:
+def database_version(database: Database) -> str:
+    postgres = database.engine.dialect.name == "postgresql"
     with database.engine.connect() as connection:
-        query = "SHOW server_version" if order.postgres else "SELECT sqlite_version()"
+        query = "SHOW server_version" if postgres else "SELECT sqlite_version()"
         version = connection.exec_driver_sql(query).scalar_one()
-    return [f"{'PostgreSQL' if order.postgres else 'SQLite'} {version}"]
+    return f"{'PostgreSQL' if postgres else 'SQLite'} {version}"

@@ -32,15 +32,7 @@ def to_json(
     report, watch = campaign.report, campaign.watch
     by_kind = Counter(hit.fault.kind for hit in report.hits)
     return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": commit,
-        "machine": f"{_cpu()}, {psutil.cpu_count()} cores, {platform.machine()}",
-        "load": [round(load, 2) for load in psutil.getloadavg()],
-        "versions": [
-            f"Python {platform.python_version()}",
-            *servers,
-            *(f"{name} {version(name)}" for name in PACKAGES),
-        ],
+        **provenance(servers, commit),
         "settings": PATIENT,
         "seed": order.seed,
         "database": "postgres" if order.postgres else "sqlite",
@@ -64,6 +56,20 @@ def to_json(
         "samples": {"taken": watch.samples, "database away": watch.without_database},
         "seconds": report.seconds,
         "findings": [asdict(each) for each in watch.findings.all.values()],
+    }
+
+
+def provenance(servers: Sequence[str], commit: str) -> dict[str, Any]:
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": commit,
+        "machine": f"{_cpu()}, {psutil.cpu_count()} cores, {platform.machine()}",
+        "load": [round(load, 2) for load in psutil.getloadavg()],
+        "versions": [
+            f"Python {platform.python_version()}",
+            *servers,
+            *(f"{name} {version(name)}" for name in PACKAGES),
+        ],
     }
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -43,10 +43,11 @@ PATIENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """`sabotage`: see sabotage.py."""
+    """`waits`: the settings of all its processes. `sabotage`: see sabotage.py."""
 
     workers: int = 3
     reconcilers: int = 2
+    waits: Mapping[str, str] = field(default_factory=lambda: PATIENT)
     sabotage: str | None = None
 
 
@@ -71,7 +72,7 @@ class Service:
         self.broker = broker
         self.layout = layout
         self.settings = Settings.model_validate(
-            {"data_dir": folder, "database_url": database_url, **_fields(PATIENT)}
+            {"data_dir": folder, "database_url": database_url, **_fields(layout.waits)}
         )
         for needed in (self.settings.log_dir, self.settings.run_dir, self.settings.artifact_dir):
             needed.mkdir(parents=True, exist_ok=True)
@@ -136,6 +137,10 @@ class Service:
         stop(self.children(), STOP_SECONDS)
         self._listener.close()
 
+    def client(self) -> httpx2.Client:
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=30.0)
+
     def _child(self, name: str, module: str, *arguments: str) -> Child:
         through = [] if self.layout.sabotage is None else ["benchmarks.reliability.sabotaged"]
         is_server = name == "server"
@@ -153,7 +158,7 @@ class Service:
         sabotage = {} if self.layout.sabotage is None else {SABOTAGE: self.layout.sabotage}
         return {
             **kept,
-            **PATIENT,
+            **self.layout.waits,
             **sabotage,
             MARK: mark,
             "MRQ_DATA_DIR": str(self.settings.data_dir),

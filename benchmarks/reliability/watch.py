@@ -20,8 +20,8 @@ STUCK = "no job is stuck"
 DEAF = "no worker is deaf"
 # Of calm, in which jobs waited and it took none. A lost bell is rung again after 3 s.
 DEAF_SECONDS = 30.0
-# A worker that was killed loads its modules first.
-START_SECONDS = 10.0
+# A worker that was killed loads its modules first, beside others that do the same.
+START_SECONDS = 20.0
 
 
 class Findings:
