@@ -1,6 +1,6 @@
 """What the database costs as jobs pile up: `python -m benchmarks.scale [--database sqlite]`.
 
-Fills a fresh database with queued and running jobs and measures, each as the median of repeated
+Fills a fresh database for each number of queued jobs and measures, each as the median of repeated
 calls of the very functions that server, workers and reconciler call. Writes a Markdown table.
 The PostgreSQL is of the tests: on this machine, over a Unix socket, with fsync on.
 """
@@ -36,7 +36,7 @@ from store.results import MetricRow, record_progress
 from store.schema import migrate
 from store.settings import Settings
 from store.spec import JobSpec
-from store.tables import Attempt, Job
+from store.tables import Attempt, Job, MetricPoint
 
 SPEC = JobSpec.model_validate(
     {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1_000_000}}
@@ -48,21 +48,24 @@ CALLS = 20
 
 @dataclass(frozen=True)
 class Measured:
+    """`value` in milliseconds, if no other unit stands in `what`."""
+
     what: str
-    milliseconds: float
-    calls: int
-    remark: str = ""
+    value: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", choices=["postgres", "sqlite"], default="postgres")
-    parser.add_argument("--queued", type=int, default=100_000)
+    parser.add_argument("--queued", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--running", type=int, default=1_000)
     options = parser.parse_args()
-    with _database(options.database) as database:
-        rows = list(_measure(database, options.queued, options.running))
-        print(_page(database, options, rows))
+    columns: list[list[Measured]] = []
+    for queued in options.queued:
+        with _database(options.database) as database:
+            columns.append(list(_measure(database, queued, options.running)))
+            version = _version(database)
+    print(_page(version, options, columns))
 
 
 @contextmanager
@@ -103,6 +106,8 @@ def _measure(database: Database, queued: int, running: int) -> Iterator[Measured
         "hand in 20 metrics of one step", lambda: _progress(database, claims[0], next(steps))
     )
     yield _throughput(database, claims)
+    if not database.is_sqlite:
+        yield _size_of_a_point(database)
     yield _timed("list: first page of 20, as JSON needs it", lambda: _list(database))
 
 
@@ -169,8 +174,15 @@ def _throughput(database: Database, claims: list[Claim], workers: int = 8) -> Me
         list(pool.map(hand_in, claims[1 : workers + 1]))
     seconds = time.perf_counter() - started
     calls = workers * rounds
-    rate = f"{calls * len(METRICS) / seconds:,.0f} points/s"
-    return Measured("the same, 8 jobs at once", 1000 * seconds / calls, calls, rate)
+    return Measured("metric points per second, 8 jobs at once", calls * len(METRICS) / seconds)
+
+
+def _size_of_a_point(database: Database) -> Measured:
+    """With its index. PostgreSQL only: SQLite has no such figure for one table."""
+    with database.read() as session:
+        points = session.execute(select(func.count(MetricPoint.step))).scalar_one()
+        size = session.execute(text("SELECT pg_total_relation_size('metric_points')")).scalar_one()
+    return Measured("bytes of a metric point, with its index", size / points)
 
 
 def _list(database: Database) -> None:
@@ -186,23 +198,27 @@ def _timed(what: str, call: Callable[[], object]) -> Measured:
         started = time.perf_counter()
         call()
         times.append(time.perf_counter() - started)
-    return Measured(what, 1000 * statistics.median(times), CALLS)
+    return Measured(what, 1000 * statistics.median(times))
 
 
-def _page(database: Database, options: argparse.Namespace, rows: list[Measured]) -> str:
+def _version(database: Database) -> str:
+    query = "SELECT sqlite_version()" if database.is_sqlite else "SHOW server_version"
     with database.read() as session:
-        jobs = session.execute(select(func.count()).select_from(Job)).scalar_one()
-        version = session.execute(
-            text("SELECT sqlite_version()" if database.is_sqlite else "SHOW server_version")
-        ).scalar_one()
+        return str(session.execute(text(query)).scalar_one())
+
+
+def _page(version: str, options: argparse.Namespace, columns: list[list[Measured]]) -> str:
+    sizes = " | ".join(f"{queued:,} queued" for queued in options.queued)
     lines = [
-        f"{options.database} {version}, {jobs:,} jobs of which {options.running:,} run; "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.",
+        f"{options.database} {version}, {options.running:,} jobs running; medians of {CALLS} "
+        f"calls; {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}.",
         "",
-        "| what | ms, median | calls | |",
-        "|---|---|---|---|",
-        *(f"| {r.what} | {r.milliseconds:,.2f} | {r.calls} | {r.remark} |" for r in rows),
+        f"| milliseconds | {sizes} |",
+        f"|---|{'---:|' * len(columns)}",
     ]
+    for row in zip(*columns, strict=True):
+        values = " | ".join(f"{each.value:,.2f}" for each in row)
+        lines.append(f"| {row[0].what} | {values} |")
     return "\n".join(lines)
 
 
