@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--pace", type=float, default=1.0, help="of the pauses between faults")
     parser.add_argument("--specs", nargs="+", choices=list(SPECS), default=LONG)
     parser.add_argument("--plan", action="store_true", help="print the plan, and do nothing")
     parser.add_argument("--control", choices=sorted(CONTROLS), help="one that has to fail")
@@ -39,6 +40,7 @@ def main() -> int:
             kills=options.kills,
             seed=options.seed,
             postgres=options.database == "postgres",
+            pace=options.pace,
             specs=options.specs,
             layout=Layout(workers=options.workers),
         )

@@ -34,9 +34,12 @@ TO_END_SECONDS = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
+    """`pace`: of the plan's pauses between faults; below 1 they are shorter."""
+
     kills: int
     seed: int
     postgres: bool
+    pace: float = 1.0
     specs: Sequence[str] = LONG
     layout: Layout = field(default_factory=Layout)
 
@@ -93,7 +96,7 @@ class Campaign:
             if not self._injector.possible(fault.kind):
                 self.report.impossible.append(fault)
                 continue
-            self._turn_for(fault.gap)
+            self._turn_for(fault.gap * self._order.pace)
             self._carry_out(fault)
         while self._injector.stopped:  # the last one, too, is to meet its successor
             self._turn()

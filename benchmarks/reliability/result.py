@@ -35,6 +35,7 @@ def to_json(
         **provenance(servers, commit),
         "settings": PATIENT,
         "seed": order.seed,
+        "pace": order.pace,
         "database": "postgres" if order.postgres else "sqlite",
         "workers": order.layout.workers,
         "reconcilers": order.layout.reconcilers,

@@ -19,7 +19,7 @@ def _campaign(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(900)  # a minute and a half on two idle cores
 def test_after_thirty_kills_nothing_is_lost_and_nothing_differs(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    specs = ["--specs", "pendulum-short", "cartpole-short", "--workers", "2"]
+    specs = ["--specs", "pendulum-short", "cartpole-short", "--workers", "2", "--pace", "0.4"]
     done = _campaign("--kills", "30", "--seed", "7", *specs, str(results))
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((results / "sqlite-kills-30-seed-7.json").read_text())
