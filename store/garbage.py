@@ -16,11 +16,16 @@ from store.states import CheckpointKind, JobStatus
 from store.storage import open_artifacts
 from store.tables import Checkpoint, Job
 
+# Of what is removed without anybody having looked at it.
+STRAY_SECONDS = 86_400.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Garbage:
     folder: str  # relative to the artifact folder, or an object's name
     size_bytes: int
+    job_id: str
+    modified_at: float
 
 
 def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
@@ -34,12 +39,31 @@ def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
         epochs = dict(session.execute(running).all())
         named = training_names(session)
     return [
-        Garbage(folder=each.folder, size_bytes=each.size_bytes)
+        Garbage(
+            folder=each.folder,
+            size_bytes=each.size_bytes,
+            job_id=each.job_id,
+            modified_at=each.modified_at,
+        )
         for each in folders
         if each.folder not in named
         and each.modified_at < oldest
         and not (each.job_id in epochs and epochs[each.job_id] <= each.epoch)  # its owner's
     ]
+
+
+def find_strays(database: Database, settings: Settings) -> list[Garbage]:
+    """Garbage that may go without a look: older than a day, and of jobs that this database knows.
+    In the folder of another database all is garbage."""
+    oldest = time.time() - STRAY_SECONDS
+    old = [each for each in find_garbage(database, settings) if each.modified_at < oldest]
+    with database.read() as session:
+        known = {job_id for job_id in {e.job_id for e in old} if _is_known(session, job_id)}
+    return [each for each in old if each.job_id in known]
+
+
+def _is_known(session: Session, job_id: str) -> bool:
+    return session.scalar(select(Job.number).where(Job.id == job_id)) is not None
 
 
 def remove_garbage(settings: Settings, garbage: list[Garbage]) -> None:

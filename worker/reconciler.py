@@ -14,16 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 from store.bells import count_queued, jobs_to_ring, mark_rung
 from store.database import Database
-from store.deletion import purge_deleted
 from store.doorbell import CeleryDoorbell, Doorbell, DoorbellSilent
 from store.endings import reap_expired
-from store.expiry import expire_checkpoints
 from store.schema import require_current_schema
 from store.settings import Settings
+from worker.collector import Collector
 
 logger = logging.getLogger(__name__)
-
-RETIRE_SECONDS = 60.0
 
 
 class Reconciler:
@@ -32,7 +29,6 @@ class Reconciler:
         self._settings = settings
         self._doorbell = doorbell
         self._reap_due = 0.0
-        self._retire_due = 0.0
 
     def run(self, ended: threading.Event) -> None:
         while not ended.wait(self._settings.ring_seconds):
@@ -47,16 +43,7 @@ class Reconciler:
             if reaped := reap_expired(self._database, self._settings):
                 logger.warning("took %d jobs from owners whose lease ran out", reaped)
             self._reap_due = time.monotonic() + self._settings.reap_seconds
-        if time.monotonic() >= self._retire_due:
-            self._retire()
-            self._retire_due = time.monotonic() + RETIRE_SECONDS
         self._ring()
-
-    def _retire(self) -> None:
-        if expired := expire_checkpoints(self._database, self._settings):
-            logger.info("forgot the training checkpoints of %s", ", ".join(expired))
-        if purged := purge_deleted(self._database, self._settings):
-            logger.info("purged %s", ", ".join(purged))
 
     def _ring(self) -> None:
         due = jobs_to_ring(self._database, self._settings)
@@ -83,7 +70,10 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    collector = threading.Thread(target=Collector(database, settings).run, args=(ended,))
+    collector.start()
     Reconciler(database, settings, doorbell).run(ended)
+    collector.join()
     doorbell.close()
     database.dispose()
     return 0

@@ -1,6 +1,7 @@
 """What a command measured: a JSON file for each run that is kept, and a page made of them."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ def keep(
     """`run`: its `name`, and where and when it was. The page has a section for each run kept."""
     RESULTS.mkdir(exist_ok=True)
     kept = {**run, "facts": facts, "findings": findings}
-    path = RESULTS / f"{kind}-{run['name'].replace(' ', '-').lower()}.json"
+    name = re.sub("[^a-z0-9]+", "-", run["name"].lower())
+    path = RESULTS / f"{kind}-{name}.json"
     path.write_text(json.dumps(kept, indent=1) + "\n")
     results = [json.loads(each.read_text()) for each in sorted(RESULTS.glob(f"{kind}-*.json"))]
     page = RESULTS.parent / f"{kind}.md"
