@@ -41,7 +41,7 @@ run: setup ## Start the service here; Ctrl+C stops it
 	@$(BIN)/mrq up
 
 test: setup setup-browser ## Run every test
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q --numprocesses logical --maxprocesses 4 --dist worksteal
 
 check: setup ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
