@@ -11,6 +11,10 @@ Generated from the files in the folder beside it. `make chaos KILLS=n SEED=s DB=
 repeats one: real server, reconcilers, workers, trainers, broker and database, killed by a plan
 that the seed decides. Every job is compared with an undisturbed run of the same spec on the same
 machine: weights, evaluations and every metric, value for value.
+
+A job that is hit again and again before its next checkpoint waits twice as long each time, 300 s at
+most: that, not a lost bell, is behind waits of minutes after a hit. It counts as waiting beside a
+free worker only when that pause is over.
 """
 
 
