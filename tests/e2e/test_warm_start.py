@@ -26,67 +26,43 @@ def _returns(service: LiveService, job_id: str) -> list[tuple[int, list[float]]]
 
 
 @pytest.mark.parametrize(("load", "fidelity"), [("weights", "weights"), ("all", "state")])
-def test_it_plays_at_once_as_the_other_one_did_and_ends_alike_every_time(
+def test_it_plays_at_once_as_the_other_one_did_and_ends_alike_also_after_a_kill(
     service: LiveService, undisturbed: dict[str, Any], load: str, fidelity: str
 ) -> None:
-    first, second = (service.submit(_child(undisturbed, load)) for _ in range(2))
-    job, again = _done(service, first), _done(service, second)
-    step, returns = _returns(service, first)[0]
-    assert (step, returns) == (0, _returns(service, undisturbed["id"])[-1][1])
-    assert job["weights_sha256"] == again["weights_sha256"] != undisturbed["weights_sha256"]
-    assert _returns(service, first) == _returns(service, second)
-    (attempt,) = service.get(f"/jobs/{first}/attempts")["data"]
-    assert (attempt["fidelity"], attempt["start_step"]) == (fidelity, 0)
-    assert attempt["resumed_from"] == job["spec"]["init_from"]["checkpoint_id"]
-    metrics = service.get(f"/jobs/{first}/metrics?keys=loss/value")["series"][0]["points"]
-    warmup = job["spec"]["algorithm"]["hyperparameters"]["warmup_steps"]
-    assert (metrics[0][0] > warmup) == (load == "weights"), "with the replay it learns at once"
-
-
-@pytest.mark.parametrize("load", ["weights", "all"])
-def test_a_kill_before_its_first_checkpoint_begins_it_there_again(
-    service: LiveService, undisturbed: dict[str, Any], load: str
-) -> None:
+    """Before its first checkpoint: it begins there again."""
     late = {"checkpointing": {"every_steps": 450, "keep": 2}}
     calm = _done(service, service.submit(_child(undisturbed, load, **late)))
+    evaluations = _returns(service, calm["id"])
+    assert evaluations[0] == (0, _returns(service, undisturbed["id"])[-1][1])
+    assert calm["weights_sha256"] != undisturbed["weights_sha256"]
+    metrics = service.get(f"/jobs/{calm['id']}/metrics?keys=loss/value")["series"][0]["points"]
+    warmup = calm["spec"]["algorithm"]["hyperparameters"]["warmup_steps"]
+    assert (metrics[0][0] < warmup) == (load == "all"), "with the replay it learns at once"
+
     job_id = service.submit(_child(undisturbed, load, **late))
     job = service.wait_for_step(job_id, 100)
     assert job["progress"]["step"] < 450, "too late: a kill now would prove nothing"
     service.kill("worker.trainer")
     job = _done(service, job_id)
     assert job["weights_sha256"] == calm["weights_sha256"]
-    assert _returns(service, job_id) == _returns(service, calm["id"])
+    assert _returns(service, job_id) == evaluations
     attempts = service.get(f"/jobs/{job_id}/attempts")["data"]
     assert [a["status"] for a in attempts] == ["lost", "succeeded"]
     begun = {(a["start_step"], a["resumed_from"], a["fidelity"]) for a in attempts}
-    assert len(begun) == 1
-
-
-def test_a_kill_after_its_first_checkpoint_goes_on_there(
-    service: LiveService, undisturbed: dict[str, Any]
-) -> None:
-    calm = _done(service, service.submit(_child(undisturbed, "all")))
-    job_id = service.submit(_child(undisturbed, "all"))
-    job = service.wait_for_step(job_id, 250)
-    assert job["progress"]["step"] < STEPS
-    service.kill("worker.trainer")
-    job = _done(service, job_id)
-    assert job["weights_sha256"] == calm["weights_sha256"]
-    last = service.get(f"/jobs/{job_id}/attempts")["data"][-1]
-    assert last["start_step"] >= 100
-    assert last["fidelity"] == "exact"
+    assert begun == {(0, job["spec"]["init_from"]["checkpoint_id"], fidelity)}
 
 
 def test_clones_and_groups_begin_with_the_same_checkpoint(
     service: LiveService, undisturbed: dict[str, Any]
 ) -> None:
-    first = service.submit(_child(undisturbed, "weights"))
+    short = {"budget": {"total_steps": 220}}
+    first = service.submit(_child(undisturbed, "weights", **short))
     clone = service.client.post(f"/jobs/{first}/clone", json={"seed": 9}).json()
     assert clone["spec"]["init_from"] == service.job(first)["spec"]["init_from"]
-    body = _child(undisturbed, "weights", seeds=[1, 2])
+    body = _child(undisturbed, "weights", seeds=[1, 2], **short)
     del body["seed"]
     group = service.client.post("/jobs", json=body).json()
     jobs = [service.job(each["id"]) for each in group["jobs"]]
     assert [job["spec"]["init_from"] for job in jobs] == [clone["spec"]["init_from"]] * 2
     for job_id in (first, clone["id"], *(job["id"] for job in jobs)):
-        _done(service, job_id)
+        assert _returns(service, _done(service, job_id)["id"])[0][0] == 0

@@ -273,7 +273,7 @@ def test_what_it_begins_with_is_told(
     child = submit(database, init_from={"job_id": source.id, "load": "all"})
     identity = child.init_checkpoint_id
     html = browser.get(f"/ui/jobs/{child.id}").text
-    assert f"begins from {identity} of {source.name}, replay included" in text_of(html)
+    assert f"begins from {identity} of {source.name} , replay included" in text_of(html)
     assert f"/ui/jobs/{source.id}#{identity}" in links(html)
     assert f'id="{identity}"' in browser.get(f"/ui/jobs/{source.id}").text
     assert "begins from" not in text_of(browser.get(f"/ui/jobs/{source.id}").text)
@@ -281,4 +281,4 @@ def test_what_it_begins_with_is_told(
     training.stop_on_request()
     delete_job(database, source.id)
     text = text_of(browser.get(f"/ui/jobs/{child.id}").text)
-    assert f"begins from {identity} of {source.id}, which is deleted" in text
+    assert f"begins from {identity} of {source.id} , which is deleted" in text
