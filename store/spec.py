@@ -294,19 +294,15 @@ class CheckpointingSpec(Part):
     )
 
 
-CheckpointId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class InitFromSpec(Part):
     """Asked for by one of `checkpoint_id` and `job_id`; once resolved (`store.warm_start`) it has
     both, and the `sha256`."""
 
-    checkpoint_id: CheckpointId | None = Field(
-        default=None, description="A training checkpoint of another job."
-    )
-    job_id: CheckpointId | None = Field(
-        default=None, description="Instead: the newest training checkpoint of that job."
-    )
+    checkpoint_id: Reference | None = Field(default=None, description="Of kind training.")
+    job_id: Reference | None = Field(default=None, description="Instead: its newest one.")
     load: Literal["weights", "all"] = Field(
         default="weights",
         description="all: with the optimisers and the replay, so that it learns from step 1.",
