@@ -237,6 +237,20 @@ def parameter_count(h: Hyperparameters, input_shape: tuple[int, ...], action_dim
     return encoder + value + policy
 
 
+# What decides the form of the networks, beside the environment. The widths, and the reward's head.
+NETWORK_SETTINGS = (
+    "zs_dim",
+    "zsa_dim",
+    "za_dim",
+    "encoder_hidden_dim",
+    "value_hidden_dim",
+    "policy_hidden_dim",
+    "num_bins",
+    "two_hot_reward",
+)
+# What decides how the replay lies in memory and which windows may begin where.
+REPLAY_SETTINGS = ("buffer_size", "enc_horizon", "q_horizon", "lap_alpha", "prioritized")
+
 SLOTS_AT_FIRST = 1024
 
 

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mrq_core.checkpoint import CHECKPOINT_FORMAT_VERSION, Arrays, load_agent
+from mrq_core.config import REPLAY_SETTINGS
 from mrq_core.errors import ResumeError
 from mrq_core.segments import load_replay
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from mrq_core.session import Session
 
 SCALES = ("reward_scale", "target_reward_scale")
-# What decides how the replay lies in memory and which windows may begin where.
-REPLAY_SETTINGS = ("buffer_size", "enc_horizon", "q_horizon", "lap_alpha", "prioritized")
 
 
 def begin_from(session: Session, directory: Path) -> None:

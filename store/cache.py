@@ -24,6 +24,16 @@ class Cache:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def bringing(self, job_id: str) -> Iterator[None]:
+        """One at a time fills the job's folder: several jobs may begin with one of its
+        checkpoints, and none may see it taken away and laid there again. Within `using` of it."""
+        folder = self.root / job_id
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".bringing").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def _lock(self, job_id: str) -> int:
         folder = self.root / job_id
         while True:

@@ -23,6 +23,10 @@ def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, An
         algorithm.pop("hyperparameters", None)
     if _differs(overrides, "seed", base["seed"], 0):
         _rename_for_seed(base, overrides["seed"])
+    begins = overrides.get("init_from")
+    if isinstance(begins, dict) and {"checkpoint_id", "job_id"} & begins.keys():
+        for name in ("checkpoint_id", "job_id", "sha256"):
+            base.get("init_from", {}).pop(name, None)
     total = base["budget"]["total_steps"]
     if _differs(overrides.get("budget"), "total_steps", total):
         for part in ("evaluation", "checkpointing"):

@@ -12,6 +12,7 @@ from store.database import Database
 from store.errors import NotFound, Pinned, TransitionRefused
 from store.events import append_event
 from store.ids import require_storable
+from store.pins import jobs_waiting_for
 from store.settings import Settings
 from store.states import TERMINAL
 from store.tables import (
@@ -26,6 +27,8 @@ from store.tables import (
     Policy,
 )
 
+# Of the jobs that forbid it, in the message.
+NAMED = 5
 # A round takes no longer than a heartbeat's worth of patience.
 PURGED_AT_ONCE = 20
 # Those that refer to others first.
@@ -35,8 +38,9 @@ _PARTS = (Evaluation, Checkpoint, MetricPoint, Event, Attempt, IdempotencyRecord
 def delete_job(database: Database, job_id: str, *, with_policies: bool = False) -> Job:
     """Hides a job that has ended; nothing of it is lost before `purge_deleted`.
 
-    Raises `TransitionRefused` while it may still run, and `Pinned` while policies are served from
-    it, unless they are to go too, at once and for good.
+    Raises `TransitionRefused` while it may still run, and `Pinned` while another job has yet to
+    begin with a checkpoint of it, or policies are served from it, unless these are to go too, at
+    once and for good.
     """
     with database.write() as session:
         job = _locked(session, job_id, Job.deleted_at.is_(None))
@@ -50,6 +54,7 @@ def delete_job(database: Database, job_id: str, *, with_policies: bool = False) 
         if with_policies:
             session.execute(delete(Policy).where(Policy.job_number == job.number))
         _refuse_if_pinned(session, job)
+        _refuse_if_awaited(session, job)
         _set_mark(session, job, now_ms())
         append_event(session, job.number, "deleted", {}, attempt=job.epoch)
         session.refresh(job)
@@ -101,17 +106,28 @@ def _refuse_if_pinned(session: Session, job: Job) -> None:
         )
 
 
+def _refuse_if_awaited(session: Session, job: Job) -> None:
+    if waiting := jobs_waiting_for(session, job.number):
+        raise Pinned(
+            f"{', '.join(waiting[:NAMED])} {'has' if len(waiting) == 1 else 'have'} yet to begin "
+            f"with a checkpoint of job {job.id} (init_from). Wait for a first checkpoint of "
+            f"{'it' if len(waiting) == 1 else 'each'}, or cancel first.",
+            param="job_id",
+            jobs=waiting,
+        )
+
+
 def _set_mark(session: Session, job: Job, at: ColumnElement[int] | None) -> None:
     session.execute(update(Job).where(Job.number == job.number).values(deleted_at=at))
 
 
 def _purge(database: Database, number: int) -> str | None:
-    """None if it was restored, or pinned, in the meantime."""
+    """None if it was restored, or pinned, in the meantime: by a retry of another job, too."""
     try:
         with database.write() as session:
             query = select(Job).where(Job.number == number, Job.deleted_at.is_not(None))
             job = session.scalars(query.with_for_update()).one_or_none()
-            if job is None:
+            if job is None or jobs_waiting_for(session, job.number):
                 return None
             for part in _PARTS:
                 session.execute(delete(part).where(part.job_number == number))

@@ -41,8 +41,8 @@ class IdempotencyKeyReused(InvalidInput):
 
 
 class NotFound(DomainError):
-    def __init__(self, kind: str, reference: str) -> None:
-        super().__init__(f"No {kind} {reference!r} here.", param=f"{kind}_id")
+    def __init__(self, kind: str, reference: str, *, param: str | None = None) -> None:
+        super().__init__(f"No {kind} {reference!r} here.", param=param or f"{kind}_id")
         self.code = f"{kind}_not_found"
 
 

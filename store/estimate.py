@@ -43,7 +43,7 @@ def estimate(spec: JobSpec) -> Estimate:
     h = spec.algorithm.hyperparameters
     parameters = parameter_count(h, form.input_shape, entry.action_dim)
     replay = replay_bytes(
-        h, form.frame_bytes, entry.action_dim, spec.budget.total_steps, masked=entry.masked
+        h, form.frame_bytes, entry.action_dim, _replayed_steps(spec), masked=entry.masked
     )
     return Estimate(
         parameters=parameters,
@@ -51,6 +51,13 @@ def estimate(spec: JobSpec) -> Estimate:
         batch_bytes=_batch_bytes(h, form.input_shape),
         replay_bytes=round(REPLAY_GROWTH * replay),
     )
+
+
+def _replayed_steps(spec: JobSpec) -> int:
+    """A replay that comes from another job may be full from the first step."""
+    whole = spec.init_from is not None and spec.init_from.load == "all"
+    filled = spec.algorithm.hyperparameters.buffer_size if whole else 0
+    return filled + spec.budget.total_steps
 
 
 def _batch_bytes(h: Hyperparameters, input_shape: tuple[int, ...]) -> int:

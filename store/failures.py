@@ -32,6 +32,7 @@ RETRIES: Mapping[Reason, Retry] = {
     Reason.ENVIRONMENT_ERROR: Retry.NEVER,
     Reason.CHECKPOINT_CORRUPT: Retry.NEVER,
     Reason.SPEC_INVALID: Retry.NEVER,
+    Reason.SOURCE_GONE: Retry.NEVER,
     Reason.MAX_RUNTIME_EXCEEDED: Retry.NEVER,
 }
 

@@ -15,6 +15,7 @@ from store.jobs import insert_job, not_deleted
 from store.spec import JobSpec
 from store.states import JobStatus
 from store.tables import Job, JobGroup
+from store.warm_start import with_source
 
 
 def submit_group(
@@ -29,7 +30,8 @@ def submit_group(
 
     def make(session: Session) -> Job:
         group = _insert_group(session, name)
-        first, *_ = [insert_job(session, spec, group=group) for spec in specs]
+        resolved = with_source(session, specs, pin=True)
+        first, *_ = [insert_job(session, spec, group=group) for spec in resolved]
         return first
 
     first, is_new = once(database, idempotency_key, body, make)

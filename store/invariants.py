@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from store.clock import now_ms, to_ms
 from store.database import Database
+from store.pins import waits_for_its_source
 from store.series import read_series
 from store.settings import Settings
 from store.spec import log_every_steps
@@ -155,6 +156,20 @@ def _checkpoints_are_there(session: Session, _: Settings) -> Iterator[Finding]:
         )
 
 
+def _sources_are_there(session: Session, _: Settings) -> Iterator[Finding]:
+    there = exists().where(
+        Checkpoint.id == Job.init_checkpoint_id, Checkpoint.kind == CheckpointKind.TRAINING
+    )
+    query = select(Job.id, Job.init_checkpoint_id).where(waits_for_its_source(), ~there)
+    for job_id, checkpoint in session.execute(query):
+        yield Finding(
+            invariant="I4",
+            job_id=job_id,
+            text=f"it would begin with {checkpoint}, which is not there",
+            advice="clone it with another init_from; it will fail as source_gone",
+        )
+
+
 def _curves_have_no_gaps(session: Session, _: Settings) -> Iterator[Finding]:
     """A step that is there twice is refused by the table's own key."""
     for job in session.scalars(select(Job).where(Job.epoch > 0)):
@@ -218,6 +233,7 @@ CHECKS: tuple[Check, ...] = (
     _live_attempts_are_owners,
     _no_stale_writes,
     _checkpoints_are_there,
+    _sources_are_there,
     _curves_have_no_gaps,
     _waiting_jobs_are_rung_for,
     _running_jobs_are_alive,

@@ -17,6 +17,7 @@ from store.ids import new_id, require_storable
 from store.spec import LABEL_KEY, JobSpec
 from store.states import JobStatus
 from store.tables import Attempt, Job, JobGroup
+from store.warm_start import with_source
 
 # Spelt out: a database cannot know that a parameter's value fits the index's WHERE.
 QUEUED_IN_INDEX: ColumnElement[str] = literal_column("'queued'")
@@ -31,9 +32,12 @@ def submit_job(
     cloned_from: str | None = None,
 ) -> tuple[Job, bool]:
     """Returns the job and whether it is new, as `once` does."""
-    return once(
-        database, idempotency_key, body, lambda session: insert_job(session, spec, cloned_from)
-    )
+
+    def make(session: Session) -> Job:
+        (resolved,) = with_source(session, [spec], pin=True)
+        return insert_job(session, resolved, cloned_from)
+
+    return once(database, idempotency_key, body, make)
 
 
 def insert_job(
@@ -42,6 +46,8 @@ def insert_job(
     cloned_from: str | None = None,
     group: JobGroup | None = None,
 ) -> Job:
+    begins = spec.init_from
+    assert begins is None or begins.sha256 is not None, "it is resolved, and held"
     row = insert(Job).values(
         id=new_id("job"),
         name=spec.resolved_name(),
@@ -53,6 +59,7 @@ def insert_job(
         priority=spec.priority,
         cloned_from=cloned_from,
         group_number=None if group is None else group.number,
+        init_checkpoint_id=None if begins is None else begins.checkpoint_id,
         status=JobStatus.QUEUED,
         created_at=now_ms(),
     )

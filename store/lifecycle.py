@@ -17,6 +17,7 @@ from store.database import Database
 from store.errors import NotFound, TransitionRefused
 from store.events import append_event
 from store.ids import require_storable
+from store.pins import hold
 from store.states import Desired, JobStatus, Reason
 from store.tables import Job
 
@@ -173,6 +174,8 @@ def act(
             raise NotFound("job", job_id)
         phase = phase_of(job)
         to = _require_allowed(job, action, phase)
+        if action in _CONTINUES:
+            _require_beginning(session, job, phase)
         change(session, job)
         session.flush()
         if to != phase:
@@ -200,6 +203,20 @@ def _require_allowed(job: Job, action: Action, phase: Phase) -> Phase:
             phase=phase,
         )
     return to
+
+
+def _require_beginning(session: Session, job: Job, phase: Phase) -> None:
+    """A job without a checkpoint begins anew: with that of another job, if its spec says so."""
+    identity = job.init_checkpoint_id
+    if identity is None or job.resume_checkpoint_id is not None:
+        return
+    if hold(session, identity) is None:
+        raise TransitionRefused(
+            f"Job {job.id} has no checkpoint yet, and {identity}, which it would begin with "
+            "(init_from), is gone. Clone it with another init_from.",
+            param="job_id",
+            phase=phase,
+        )
 
 
 def _enter(session: Session, job: Job, action: Action, to: Phase) -> None:

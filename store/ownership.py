@@ -12,11 +12,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from store.checkpoint_files import CheckpointFiles
 from store.clock import now_ms, to_ms
 from store.database import Database
 from store.errors import Fenced
 from store.events import append_event
 from store.jobs import QUEUED_IN_INDEX
+from store.pins import removable
+from store.series import attempt_ceilings
 from store.settings import Settings
 from store.states import AttemptStatus, CheckpointKind, Desired, JobStatus
 from store.tables import Attempt, Checkpoint, Job
@@ -152,14 +155,23 @@ def _owner() -> ColumnElement[str]:
     return func.coalesce(Job.labels[OWNER_LABEL].as_string(), "")
 
 
-def start_from(database: Database, claim: Claim, checkpoint: Checkpoint | None) -> None:
+def start_from(
+    database: Database,
+    claim: Claim,
+    checkpoint: Checkpoint | None,
+    source: Checkpoint | None = None,
+) -> None:
     """Says where this attempt starts. What earlier attempts wrote beyond it is superseded.
 
     Training checkpoints beyond it go: they belong to a branch that is given up, and must not
     count among those kept. Their folders are swept by who owns the artifact folder.
+
+    `source`: of another job, with which a job begins that has no `checkpoint` of its own.
     """
+    assert checkpoint is None or source is None, "it goes on, or it begins"
     step = 0 if checkpoint is None else checkpoint.step
     identity = None if checkpoint is None else checkpoint.id
+    began_with = identity if source is None else source.id
     with database.write() as session:
         update_owned(
             session, claim, step=step, resume_checkpoint_id=identity, steps_per_second=None
@@ -167,10 +179,14 @@ def start_from(database: Database, claim: Claim, checkpoint: Checkpoint | None) 
         session.execute(
             update(Attempt)
             .where(Attempt.job_number == claim.job_number, Attempt.number == claim.epoch)
-            .values(start_step=step, resumed_from=identity)
+            .values(start_step=step, resumed_from=began_with)
         )
-        session.execute(delete(Checkpoint).where(_training_of(claim), Checkpoint.step > step))
-        data = {"attempt": claim.epoch, "start_step": step, "resumed_from": identity}
+        beyond = select(Checkpoint.id).where(_training_of(claim), Checkpoint.step > step)
+        given_up = removable(session, session.scalars(beyond).all())
+        session.execute(delete(Checkpoint).where(Checkpoint.id.in_(given_up)))
+        data = {"attempt": claim.epoch, "start_step": step, "resumed_from": began_with}
+        if source is not None:
+            data["job_id"] = CheckpointFiles.of(source).job_id
         append_event(session, claim.job_number, "attempt", data, attempt=claim.epoch)
 
 
@@ -190,13 +206,15 @@ def trained_ms(session: Session, claim: Claim) -> int:
 
 
 def resumable_checkpoints(session: Session, claim: Claim) -> list[Checkpoint]:
-    """Newest first; the caller falls back to the next one when a hash does not match."""
+    """Newest first; the caller falls back to the next one when a hash does not match. Not those of
+    a branch that was given up, which may be there for another job that begins with one."""
     query = (
         select(Checkpoint)
         .where(_training_of(claim))
         .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
     )
-    return list(session.scalars(query))
+    ceilings = attempt_ceilings(session, claim.job_number)
+    return [each for each in session.scalars(query) if each.step <= ceilings[each.attempt]]
 
 
 def _training_of(claim: Claim) -> ColumnElement[bool]:

@@ -46,10 +46,15 @@ class RemoteArtifacts:
 
     def resume(self, files: CheckpointFiles, epoch: int, /) -> Path:
         """Downloads what the cache lacks, beside its place; the folder appears whole."""
-        if not self._lacks(files):
-            self._cached = deque([files.folder])
-            return self.root / files.folder
+        with self._cache.bringing(files.job_id):
+            path = self._brought(files, epoch)
+        self._cached = deque([files.folder])
+        return path
+
+    def _brought(self, files: CheckpointFiles, epoch: int) -> Path:
         path = self.root / files.folder
+        if not self._lacks(files):
+            return path
         temporary = path.parent / f".tmp-{epoch}-{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
         try:
@@ -59,7 +64,6 @@ class RemoteArtifacts:
             temporary.rename(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        self._cached = deque([files.folder])
         return path
 
     def _lacks(self, files: CheckpointFiles) -> bool:
@@ -127,7 +131,10 @@ class RemoteArtifacts:
         self._uploaded.add(target)
 
     def _forget_all_but_the_last(self, folder: str) -> None:
-        """The trainer links files into its next checkpoint from the last ones that it wrote."""
+        """The trainer links files into its next checkpoint from the last ones that it wrote. What
+        its job began with is another's, which may be at work on this host."""
+        job_id, _, _ = folder.partition("/")
+        self._cached = deque(each for each in self._cached if each.startswith(f"{job_id}/"))
         self._cached.append(folder)
         while len(self._cached) > GENERATIONS:
             self._folder.remove(self._cached.popleft())

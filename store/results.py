@@ -16,7 +16,8 @@ from store.clock import now_ms
 from store.database import Database
 from store.events import append_event
 from store.ids import new_id
-from store.ownership import Claim, Wish, update_owned
+from store.ownership import Claim, Wish, resumable_checkpoints, update_owned
+from store.pins import removable
 from store.series import attempt_ceilings
 from store.states import CheckpointKind, Fidelity
 from store.tables import Attempt, Checkpoint, Evaluation, MetricKey, MetricPoint, Policy
@@ -272,15 +273,16 @@ def record_training_checkpoint(
 
 
 def _drop_old_training(session: Session, claim: Claim, keep: int) -> list[str]:
-    query = (
-        select(Checkpoint)
-        .where(
-            Checkpoint.job_number == claim.job_number, Checkpoint.kind == CheckpointKind.TRAINING
-        )
-        .order_by(Checkpoint.attempt.desc(), Checkpoint.step.desc())
-        .offset(keep)
+    """All but the `keep` newest, and those that other jobs have yet to begin with."""
+    newest = [checkpoint.id for checkpoint in resumable_checkpoints(session, claim)[:keep]]
+    query = select(Checkpoint).where(
+        Checkpoint.job_number == claim.job_number,
+        Checkpoint.kind == CheckpointKind.TRAINING,
+        Checkpoint.id.not_in(newest),
     )
-    old = session.scalars(query).all()
+    candidates = {checkpoint.id: checkpoint for checkpoint in session.scalars(query)}
+    removed = removable(session, candidates)
+    old = [checkpoint for identity, checkpoint in candidates.items() if identity in removed]
     names = [name for each in old for name in sorted(CheckpointFiles.of(each).names)]
     for checkpoint in old:
         session.delete(checkpoint)

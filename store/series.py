@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import and_, exists, select
+from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from store.tables import Attempt, Evaluation, Event, Job, MetricKey, MetricPoint
@@ -21,7 +21,15 @@ def attempt_ceilings(session: Session, job_number: int) -> dict[int, float]:
     started = exists().where(
         Event.job_number == job_number, Event.attempt == Attempt.number, Event.type == "attempt"
     )
-    fresh_start = and_(Attempt.start_step == 0, Attempt.resumed_from.is_(None), started)
+    of_another_job = select(Job.init_checkpoint_id).where(Job.number == job_number)
+    fresh_start = and_(
+        Attempt.start_step == 0,
+        or_(
+            Attempt.resumed_from.is_(None),
+            Attempt.resumed_from == of_another_job.scalar_subquery(),
+        ),
+        started,
+    )
     query = (
         select(Attempt.number, Attempt.start_step, fresh_start)
         .where(Attempt.job_number == job_number)

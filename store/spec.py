@@ -294,6 +294,36 @@ class CheckpointingSpec(Part):
     )
 
 
+Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class InitFromSpec(Part):
+    """Asked for by one of `checkpoint_id` and `job_id`; once resolved (`store.warm_start`) it has
+    both, and the `sha256`."""
+
+    checkpoint_id: Reference | None = Field(default=None, description="Of kind training.")
+    job_id: Reference | None = Field(default=None, description="Instead: its newest one.")
+    load: Literal["weights", "all"] = Field(
+        default="weights",
+        description="all: with the optimisers and the replay, so that it learns from step 1.",
+    )
+    sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="The checkpoint's: it follows from the rest.",
+        json_schema_extra={"readOnly": True},
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        given = [name for name in ("checkpoint_id", "job_id") if getattr(self, name) is not None]
+        if len(given) != (1 if self.sha256 is None else 2):
+            told = " and ".join(f"{name}={shown(getattr(self, name))}" for name in given) or "none"
+            text = f"init_from names {told}: give one of checkpoint_id and job_id"
+            raise refused(given[0] if given else "checkpoint_id", f"{text}, and no sha256")
+        return self
+
+
 class JobSpec(Part):
     """`evaluation.every_steps` and `checkpointing.every_steps` are never null once resolved."""
 
@@ -307,6 +337,9 @@ class JobSpec(Part):
     checkpointing: CheckpointingSpec = Field(default_factory=CheckpointingSpec)
     early_stopping: EarlyStoppingSpec = Field(default_factory=EarlyStoppingSpec)
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
+    init_from: InitFromSpec | None = Field(
+        default=None, description="What the job begins with. null: with nothing."
+    )
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -358,7 +391,9 @@ class JobSpec(Part):
         return self.name
 
     def to_json(self) -> dict[str, Any]:
-        return self.model_dump(mode="json")
+        """A job that begins with nothing says nothing of it, as in releases that knew no other."""
+        left_out = {"init_from"} if self.init_from is None else None
+        return self.model_dump(mode="json", exclude=left_out)
 
     def sha256(self) -> str:
         return hashlib.sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()

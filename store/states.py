@@ -56,17 +56,19 @@ class Reason(StrEnum):
     HOST_OUT_OF_MEMORY = "host_out_of_memory"
     GPU_OUT_OF_MEMORY = "gpu_out_of_memory"
     SPEC_INVALID = "spec_invalid"
+    SOURCE_GONE = "source_gone"
     INTERNAL_ERROR = "internal_error"
     DRAINED = "drained"
     NO_PROGRESS = "no_progress"
 
 
 class Fidelity(StrEnum):
-    """What an attempt began with."""
+    """What an attempt began with, of its own job or of another (`init_from`)."""
 
     NONE = "none"  # nothing: from the first step
     EXACT = "exact"  # everything, the environment's place included
     STATE = "state"  # all that was learnt; the episode under way was cut off, or noise drawn anew
+    WEIGHTS = "weights"  # the networks alone, of another job
 
 
 class CheckpointKind(StrEnum):

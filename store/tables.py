@@ -80,6 +80,8 @@ class Job(Table):
         Index("ix_jobs_status_number", "status", "number"),
         Index("ix_jobs_environment_id_number", "environment_id", "number"),
         Index("ix_jobs_group_number", "group_number"),
+        # Few jobs begin with another's, and these are looked for at each checkpoint.
+        Index("ix_jobs_init_checkpoint_id", "init_checkpoint_id"),
     )
 
     number: Mapped[int] = mapped_column(RowNumber, primary_key=True)  # order of submission
@@ -120,6 +122,8 @@ class Job(Table):
     progress_at: Mapped[int | None]
     latest_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     resume_checkpoint_id: Mapped[str | None]
+    # Another job's, with which this one begins; it is pinned (`store.pins`) and may be gone later.
+    init_checkpoint_id: Mapped[str | None]
     best_checkpoint_id: Mapped[str | None]
     best_return: Mapped[float | None]
     weights_sha256: Mapped[str | None]

@@ -55,6 +55,12 @@ def clamping_warning(spec: JobSpec, step: int, count: int) -> str:
     )
 
 
+def _of_beginning(spec: JobSpec) -> Fidelity:
+    if spec.init_from is None:
+        return Fidelity.NONE
+    return Fidelity.STATE if spec.init_from.load == "all" else Fidelity.WEIGHTS
+
+
 class HandIn:
     def __init__(
         self,
@@ -126,11 +132,12 @@ class HandIn:
         self.outbox.add(write)
 
     def _started(self, body: dict[str, Any]) -> None:
-        fidelity = Fidelity.EXACT if body["exact"] else Fidelity.STATE
+        inexact = body["resumed"] and not body["exact"]
+        fidelity = Fidelity.STATE if inexact else Fidelity.EXACT
         if not body["resumed"]:
-            fidelity = Fidelity.NONE
+            fidelity = _of_beginning(self._spec)
         self.outbox.add(lambda: record_fidelity(self._database, self._claim, fidelity))
-        if fidelity is Fidelity.STATE:
+        if inexact:
             self._warn(NOT_EXACT)
 
     def _tell_of_clamping(self, step: int, count: float) -> None:

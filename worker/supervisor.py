@@ -7,29 +7,27 @@ and the trainer is killed.
 import logging
 import socket
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 
 from pydantic import ValidationError
 
-from store.artifacts import NO_SPACE, CheckpointCorrupt, require_space
-from store.checkpoint_files import CheckpointFiles, training_names
+from store.artifacts import NO_SPACE, CheckpointCorrupt
+from store.checkpoint_files import training_names
 from store.database import Database
 from store.endings import finish, give_up_attempt
 from store.errors import Fenced, StorageUnreachable
 from store.ownership import (
     Claim,
     claim_next,
-    resumable_checkpoints,
     start_from,
     trained_ms,
 )
-from store.results import record_warning
 from store.settings import Settings
 from store.spec import JobSpec, what_is_refused
 from store.states import JobStatus, Reason
 from store.storage import open_artifacts
-from store.tables import Checkpoint
 from worker.attempt import Attempt
+from worker.beginning import Beginnings, NoBeginning
 from worker.channel import Order
 from worker.handin import HandIn
 from worker.lease import Lease
@@ -39,10 +37,6 @@ from worker.trainer_process import TRAINER, TrainerProcess
 from worker.verdict import Judge
 
 logger = logging.getLogger(__name__)
-
-
-class AllCheckpointsCorrupt(Exception):
-    """A job that has trained must not silently start from nothing."""
 
 
 class Supervisor:
@@ -60,6 +54,7 @@ class Supervisor:
         self._draining = draining
         self._trainer_module = trainer_module
         self._artifacts = open_artifacts(settings)
+        self._beginnings = Beginnings(database, self._artifacts, settings.disk_reserve_bytes)
 
     def run_next(self) -> None:
         """Does the most urgent queued job, if there is one. A doubled bell finds none."""
@@ -71,8 +66,9 @@ class Supervisor:
             return
         logger.info("claimed %s, attempt %d", claim.job_id, claim.epoch)
         try:
-            with Lease(self._settings, claim) as lease, self._artifacts.using(claim.job_id):
-                self._attempt(claim, lease)
+            with Lease(self._settings, claim) as lease, ExitStack() as uses:
+                uses.enter_context(self._artifacts.using(claim.job_id))
+                self._attempt(claim, lease, uses)
         except Fenced as error:
             logger.warning("stopped: %s", error)
         except Exception as error:  # ours, or a write that the database will never take
@@ -82,35 +78,35 @@ class Supervisor:
                 self._database, self._settings, claim, reason, message=message, exit_code=None
             )
 
-    def _attempt(self, claim: Claim, lease: Lease) -> None:
+    def _attempt(self, claim: Claim, lease: Lease, uses: ExitStack) -> None:
         try:
             spec = JobSpec.model_validate(claim.spec)
-            checkpoint, folder = self._checkpoint_to_resume(claim)
+            begins = self._beginnings.find(claim, spec, uses)
         except ValidationError as error:  # accepted by another release, unknown to this one
             self._fail(claim, Reason.SPEC_INVALID, what_is_refused(error))
             return
-        except AllCheckpointsCorrupt as error:
-            self._fail(claim, Reason.CHECKPOINT_CORRUPT, str(error))
+        except NoBeginning as error:
+            self._fail(claim, error.reason, str(error))
             return
-        start_from(self._database, claim, checkpoint)
+        start_from(self._database, claim, begins.checkpoint, begins.source)
         self._sweep(claim)
         order = Order(
             job_id=claim.job_id,
             epoch=claim.epoch,
             spec=claim.spec,
             artifact_dir=str(self._artifacts.root),
-            resume_from=None if folder is None else str(folder),
+            resume_from=begins.resume_from,
+            begin_from=begins.begin_from,
             device=self._settings.device,
             threads=self._settings.trainer_threads,
             reserve_bytes=self._settings.disk_reserve_bytes,
-            last_size=0 if checkpoint is None else checkpoint.size_bytes,
+            last_size=0 if begins.checkpoint is None else begins.checkpoint.size_bytes,
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
         try:
-            last = None if checkpoint is None else CheckpointFiles.of(checkpoint)
             hand_in = HandIn(
-                self._database, claim, Outbox(), self._artifacts, last, spec, lease.hear
+                self._database, claim, Outbox(), self._artifacts, begins.files, spec, lease.hear
             )
             judge = Judge(self._database, self._settings, claim, trainer, self._draining)
             times = self._times(claim, spec)
@@ -125,30 +121,6 @@ class Supervisor:
 
     def _fail(self, claim: Claim, reason: Reason, message: str) -> None:
         finish(self._database, claim, JobStatus.FAILED, reason, message=message)
-
-    def _checkpoint_to_resume(self, claim: Claim) -> tuple[Checkpoint | None, Path | None]:
-        """The newest checkpoint whose files are what the database says they are."""
-        with self._database.read() as session:
-            candidates = resumable_checkpoints(session, claim)
-        self._require_space(candidates[0].size_bytes if candidates else 0)
-        for checkpoint in candidates:
-            try:
-                files = CheckpointFiles.of(checkpoint)
-                return checkpoint, self._artifacts.resume(files, claim.epoch)
-            except CheckpointCorrupt as error:
-                logger.error("checkpoint %s is corrupt: %s", checkpoint.id, error)
-                text = f"The checkpoint of step {checkpoint.step} is corrupt and was passed over"
-                record_warning(self._database, claim, f"{text}: {error}")
-        if candidates:
-            raise AllCheckpointsCorrupt(
-                f"None of the {len(candidates)} training checkpoints can be read any more; "
-                f"the newest was of step {candidates[0].step}."
-            )
-        return None, None
-
-    def _require_space(self, last_size: int) -> None:
-        self._artifacts.root.mkdir(parents=True, exist_ok=True)
-        require_space(self._artifacts.root, last_size, self._settings.disk_reserve_bytes)
 
     def _sweep(self, claim: Claim) -> None:
         with self._database.read() as session:

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
-from mrq_core.run import TrainingRun
+from mrq_core.run import TrainingRun, WarmStart
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
 from store.artifacts import GENERATIONS, NO_SPACE, ArtifactFolder
@@ -53,6 +53,7 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
         max_episodes=spec.budget.max_episodes,
         target_return=spec.early_stopping.target_return,
         seed=spec.seed,
+        warm_start=_warm_start(spec),
         evaluation_every=spec.evaluation.every_steps,
         evaluation_episodes=spec.evaluation.episodes,
         evaluation_mode=spec.evaluation.action_mode,
@@ -60,6 +61,14 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
         log_every=log_every_steps(total),
         device=device,
     )
+
+
+def _warm_start(spec: JobSpec) -> WarmStart | None:
+    begins = spec.init_from
+    if begins is None:
+        return None
+    assert begins.sha256 is not None, "it is resolved"
+    return WarmStart(sha256=begins.sha256, load=begins.load)
 
 
 class Pace:
@@ -185,10 +194,12 @@ def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
     reporter = Reporter(stream, order)
     spec = JobSpec.model_validate(order.spec)
     resume_from = None if order.resume_from is None else Path(order.resume_from)
+    begin_from = None if order.begin_from is None else Path(order.begin_from)
     beacon = Beacon(stop, reporter.say_alive)
     events: Iterator[Event] = train(
         training_run(spec, order.device),
         resume_from=resume_from,
+        begin_from=begin_from,
         stop=beacon,
         alive=beacon.alive,
     )
@@ -196,8 +207,11 @@ def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
         reporter.report(event)
 
 
-def reason_for(error: BaseException) -> Reason:
+def reason_for(error: BaseException, *, begins: bool = False) -> Reason:
+    """`begins`: with another job's checkpoint, whose files are as its row says."""
     match error:
+        case ResumeError() if begins:
+            return Reason.SPEC_INVALID
         case NonFiniteError():
             return Reason.NON_FINITE
         case EnvironmentFault() | SpaceError():
@@ -227,7 +241,8 @@ def main() -> int:
             run(order, StopRequest(sys.stdin), stream)
         except Exception as error:
             traceback.print_exc()  # to the attempt's log
-            body = {"reason": reason_for(error), "message": f"{type(error).__name__}: {error}"}
+            reason = reason_for(error, begins=order.begin_from is not None)
+            body = {"reason": reason, "message": f"{type(error).__name__}: {error}"}
             send(stream, Message(Kind.FAILED, body))
             return 1
     return 0

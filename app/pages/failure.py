@@ -47,6 +47,10 @@ ADVICE: Mapping[str, str] = {
         "smaller."
     ),
     "spec_invalid": "Correct the spec as the message says and submit it as a new job.",
+    "source_gone": (
+        "Clone the job with another init_from, or with init_from null to begin with nothing. If "
+        "its files are damaged, see to the disk and retry it."
+    ),
     "max_runtime_exceeded": (
         "Retry it: it goes on from its last checkpoint, and its time is counted anew. Or clone it "
         "with a larger limits.max_runtime_seconds."

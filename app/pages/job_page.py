@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.inputs import what_to_send
@@ -19,7 +20,7 @@ from app.pages.parameters import parameters_of
 from app.pages.sentences import FIDELITIES, MODES, curve_summary, network_input, reason_text
 from app.views import job_view
 from store.clock import to_rfc3339
-from store.jobs import list_attempts
+from store.jobs import list_attempts, not_deleted
 from store.manifests import described, first_golden
 from store.policies import list_checkpoints, list_policies
 from store.states import CheckpointKind, JobStatus
@@ -71,8 +72,17 @@ class AttemptRow:
     finished_at: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    checkpoint_id: str
+    job_id: str
+    job_name: str | None  # None: deleted
+    load: str
+
+
 def read_overview(session: Session, job: Job) -> dict[str, Any]:
     return {
+        "source": _source(session, job),
         "job": job_view(session, job),
         "last_seq": newest_events(session, job)[0].seq,
         "now": datetime.now(UTC),
@@ -111,6 +121,19 @@ def read_setup(job: Job, base_url: str) -> dict[str, Any]:
         "spec_json": orjson.dumps(job.spec, option=orjson.OPT_INDENT_2).decode(),
         "job_curl": curl_post(base_url, "/jobs", job.spec),
     }
+
+
+def _source(session: Session, job: Job) -> Source | None:
+    begins = job.spec.get("init_from")
+    if begins is None:
+        return None
+    name = select(Job.name).where(Job.id == begins["job_id"], not_deleted())
+    return Source(
+        checkpoint_id=begins["checkpoint_id"],
+        job_id=begins["job_id"],
+        job_name=session.scalar(name),
+        load=begins["load"],
+    )
 
 
 def _newest_first(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

@@ -30,6 +30,7 @@ REASONS: Mapping[str, str] = {
     "host_out_of_memory": "the host ran out of memory",
     "gpu_out_of_memory": "the GPU ran out of memory",
     "spec_invalid": "the spec cannot be run",
+    "source_gone": "the checkpoint that it was to begin with is gone",
     "internal_error": "an internal error",
     "drained": "its worker shut down",
     "no_progress": "the trainer stopped reporting progress",
@@ -71,6 +72,8 @@ def _attempt(data: Mapping[str, Any]) -> str:
     step = count(int(data.get("start_step", 0)))
     if data.get("resumed_from") is None:
         return "Training started."
+    if "job_id" in data:
+        return f"Training began with {data['resumed_from']} of {data['job_id']}."
     return f"Training resumed from the checkpoint at step {step}."
 
 
@@ -142,7 +145,8 @@ def network_input(environment: Mapping[str, Any]) -> str:
 FIDELITIES: Mapping[str | None, str] = {
     "none": "nothing",
     "exact": "everything",
-    "state": "all it had learnt",
+    "state": "all that was learnt",
+    "weights": "the weights of another job",
 }
 
 

@@ -23,6 +23,7 @@ from store.seeds import JobRequest
 from store.spec import JobSpec, Labels, Name, Priority, refused
 from store.states import JobStatus
 from store.tables import Job, JobGroup
+from store.warm_start import with_source
 
 router = APIRouter(tags=["jobs"])
 
@@ -80,7 +81,9 @@ def create_job(
     specs = request.specs()
     needed = refuse_if_too_large(specs[0], settings.job_memory_bytes)
     if dry_run:
-        view = {"spec": specs[0].to_json(), "estimate": estimate_view(needed), "jobs": len(specs)}
+        with database.read() as session:
+            first, *_ = with_source(session, specs, pin=False)
+        view = {"spec": first.to_json(), "estimate": estimate_view(needed), "jobs": len(specs)}
         return Json(view)
     if request.is_group:
         name = request.resolved_name()

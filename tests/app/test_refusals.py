@@ -59,7 +59,7 @@ def test_a_bad_job_names_field_value_and_what_is_allowed(
         (
             "",
             "name, labels, priority, environment, algorithm, budget, evaluation, checkpointing, "
-            "early_stopping, limits, seed, seeds",
+            "early_stopping, limits, init_from, seed, seeds",
         ),
         ("environment", "id, kwargs, max_episode_steps, action_repeat, history, limit_terminates"),
         ("environment.kwargs", "g"),
@@ -69,13 +69,14 @@ def test_a_bad_job_names_field_value_and_what_is_allowed(
         ("budget", "total_steps, max_episodes, max_seconds"),
         ("evaluation", "every_steps, episodes, action_mode"),
         ("checkpointing", "every_steps, keep"),
+        ("init_from", "checkpoint_id, job_id, load, sha256"),
     ],
 )
 def test_an_unknown_key_is_refused_at_every_level(
     client: TestClient, database: Database, path: str, allowed: str
 ) -> None:
     """In a resolved spec, for that has every part."""
-    body = JobSpec.model_validate(spec()).to_json()
+    body = JobSpec.model_validate(spec(init_from={"job_id": "job_none"})).to_json()
     part = body
     for name in path.split(".") if path else []:
         part = part[name]

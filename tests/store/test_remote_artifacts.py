@@ -1,6 +1,8 @@
 """Checkpoints in a bucket: what is stored, shared, fetched, refused and removed."""
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +51,11 @@ def content(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
+def left_in(folder: Path) -> list[str]:
+    """Beside the lock of whoever fills it."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".bringing")
+
+
 def test_another_host_resumes_from_what_was_published(
     here: RemoteArtifacts, elsewhere: RemoteArtifacts
 ) -> None:
@@ -56,7 +63,7 @@ def test_another_host_resumes_from_what_was_published(
     folder = elsewhere.resume(files, 2)
     assert folder == elsewhere.root / JOB / "1-10"
     assert content(folder) == {"a": "one", "b": "two"}
-    assert [path.name for path in folder.parent.iterdir()] == ["1-10"]
+    assert left_in(folder.parent) == ["1-10"]
     elsewhere.check(files)
 
 
@@ -155,7 +162,7 @@ def test_a_damaged_object_is_found(
     bucket.put(name, b"evil") if harm == "change" else bucket.delete(name)
     with pytest.raises(CheckpointCorrupt, match=f"{JOB}/1-10/a"):
         elsewhere.resume(files, 2)
-    assert list((elsewhere.root / JOB).iterdir()) == [], "nothing half-way is left"
+    assert left_in(elsewhere.root / JOB) == [], "nothing half-way is left"
     with pytest.raises(CheckpointCorrupt):
         here.check(files)
 
@@ -231,3 +238,48 @@ def test_a_link_to_elsewhere_is_not_uploaded(here: RemoteArtifacts, tmp_path: Pa
     (here.root / JOB / "1-10" / "a").symlink_to(tmp_path / "secret")
     with pytest.raises(CheckpointCorrupt, match="link to somewhere else"):
         here.publish(stored, 1, None)
+
+
+OTHER = "job_fedcba9876543210"
+
+
+def test_what_a_job_began_with_stays_for_who_may_be_at_work_on_it(
+    here: RemoteArtifacts, elsewhere: RemoteArtifacts
+) -> None:
+    source = publish(here, 1, 10, {"a": "one"})
+    folder = elsewhere.resume(source, 1)
+    last = None
+    for step in (10, 20, 30):
+        with_other = replace(
+            write(elsewhere, 2, step, {"a": f"{step}"}), folder=f"{OTHER}/2-{step}"
+        )
+        (elsewhere.root / OTHER).mkdir(exist_ok=True)
+        (elsewhere.root / JOB / f"2-{step}").rename(elsewhere.root / with_other.folder)
+        last = CheckpointFiles.stored(elsewhere.publish(with_other, 2, last))
+    assert content(folder) == {"a": "one"}
+    assert left_in(elsewhere.root / OTHER) == ["2-20", "2-30"]
+
+
+def test_two_that_begin_with_one_checkpoint_bring_it_once(
+    here: RemoteArtifacts, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first one reads is never taken away."""
+    files = publish(here, 1, 10, {"a": "one", "b": "two"})
+    brought: list[str] = []
+    get = ObjectStore.get
+
+    def slowly(self: ObjectStore, name: str, target: Path) -> None:
+        brought.append(name)
+        time.sleep(0.2)
+        get(self, name, target)
+
+    monkeypatch.setattr(ObjectStore, "get", slowly)
+
+    def begin(epoch: int) -> int:
+        host = RemoteArtifacts(tmp_path / "shared", ObjectStore(bucket.url))
+        return host.resume(files, epoch).stat().st_ino
+
+    with ThreadPoolExecutor() as pool:
+        inodes = set(pool.map(begin, (1, 1)))
+    assert len(inodes) == 1
+    assert len(brought) == 2

@@ -26,7 +26,7 @@ from store.settings import Settings
 from store.tables import Checkpoint, Job, Table
 from tests.store.acting import change, evaluate, running, spec, submit
 
-HEAD = "0003"
+HEAD = "0004"
 ROOT = Path(migrations.__file__).parent.parent
 
 

@@ -122,6 +122,18 @@ def behave(order: Order, stream: IO[bytes], stop: StopRequest) -> None:
                 stream,
                 Message(Kind.FINISHED, {"step": 100, "weights_sha256": "aa", "end": "steps"}),
             )
+        case "tells-its-beginning" | "dies-at-its-beginning" as name:
+            began = order.begin_from and (Path(order.begin_from) / "state.json").read_text()
+            resumed = order.resume_from is not None
+            body = {"step": start, "resumed": resumed, "parameter_count": 1, "exact": True}
+            send(stream, Message(Kind.STARTED, body))
+            if name == "dies-at-its-beginning" and order.epoch == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            _checkpoint(stream, order, start + 10)
+            if name == "dies-at-its-beginning" and order.epoch == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            body = {"step": 100, "weights_sha256": f"began with {began}", "end": "steps"}
+            send(stream, Message(Kind.FINISHED, body))
         case "says-half-a-message":
             stream.write(b'{"kind": "evaluation", "bytes": 100, "body": {}}\nshort')
         case "leaves-a-child":

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
+from mrq_core.run import WarmStart
 from mrq_core.spaces import SpaceError
 from store.spec import JobSpec
 from store.states import Reason
@@ -162,3 +163,22 @@ def test_a_checkpoint_in_the_format_of_another_release_is_refused(tmp_path: Path
     with pytest.raises(ResumeError, match=r"format version 1; this version reads 2") as refused:
         trainer.run(order, StopRequest(io.StringIO()), io.BytesIO())
     assert reason_for(refused.value) == Reason.CHECKPOINT_CORRUPT
+
+
+def test_a_checkpoint_to_begin_with_that_does_not_fit_is_the_spec_s_fault(tmp_path: Path) -> None:
+    old = tmp_path / "1-100"
+    old.mkdir()
+    (old / "state.json").write_text(json.dumps({"format_version": 1, "step": 100}))
+    begins = {"checkpoint_id": "ckpt_1", "job_id": "job_2", "sha256": "0" * 64}
+    spec: dict[str, Any] = {
+        "environment": {"id": "Pendulum-v1"},
+        "algorithm": {"preset": "small"},
+        "budget": {"total_steps": 1000},
+        "init_from": begins,
+    }
+    order = Order("job_1", 1, spec, str(tmp_path), None, "cpu", threads=1, begin_from=str(old))
+    with pytest.raises(ResumeError, match=r"format version 1; this version reads 2") as refused:
+        trainer.run(order, StopRequest(io.StringIO()), io.BytesIO())
+    assert reason_for(refused.value, begins=True) == Reason.SPEC_INVALID
+    run = training_run(JobSpec.model_validate(spec), "cpu")
+    assert run.warm_start == WarmStart(sha256="0" * 64, load="weights")

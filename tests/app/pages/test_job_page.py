@@ -5,6 +5,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from store.database import Database
+from store.deletion import delete_job
 from store.lifecycle import cancel_job
 from store.settings import Settings
 from store.states import Reason
@@ -261,3 +262,23 @@ def test_the_page_of_a_pixel_policy_reads_no_golden_pairs(
     with whole_manifests() as read_manifests:
         assert browser.get(f"/ui/jobs/{job_id}").status_code == 200
     assert read_manifests == []
+
+
+def test_what_it_begins_with_is_told(
+    browser: TestClient, database: Database, settings: Settings
+) -> None:
+    source = submit(database)
+    training = FakeTraining(database, settings)
+    training.save(500)
+    child = submit(database, init_from={"job_id": source.id, "load": "all"})
+    identity = child.init_checkpoint_id
+    html = browser.get(f"/ui/jobs/{child.id}").text
+    assert f"begins from {identity} of {source.name} , replay included" in text_of(html)
+    assert f"/ui/jobs/{source.id}#{identity}" in links(html)
+    assert f'id="{identity}"' in browser.get(f"/ui/jobs/{source.id}").text
+    assert "begins from" not in text_of(browser.get(f"/ui/jobs/{source.id}").text)
+    cancel_job(database, child.id)
+    training.stop_on_request()
+    delete_job(database, source.id)
+    text = text_of(browser.get(f"/ui/jobs/{child.id}").text)
+    assert f"begins from {identity} of {source.id} , which is deleted" in text

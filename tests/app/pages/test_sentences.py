@@ -38,6 +38,11 @@ from store.tables import Evaluation, Event
             "Training resumed from the checkpoint at step 4,000.",
         ),
         (
+            "attempt",
+            {"attempt": 1, "start_step": 0, "resumed_from": "ckpt_1", "job_id": "job_2"},
+            "Training began with ckpt_1 of job_2.",
+        ),
+        (
             "evaluation",
             {"step": 500, "return_mean": -129.04, "episodes": 10, "best": True},
             "Evaluated at step 500: mean return −129.0 over 10 episodes. Best so far.",  # noqa: RUF001
