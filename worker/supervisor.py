@@ -107,6 +107,7 @@ class Supervisor:
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
+        lease.when_lost(trainer.kill)
         try:
             last = None if checkpoint is None else CheckpointFiles.of(checkpoint)
             hand_in = HandIn(
