@@ -1,6 +1,7 @@
 """The service on seven hosts that share no disk: as docs/how-to/several-machines.md sets it up."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -45,14 +46,10 @@ class Cluster(Api):
         given = {name: value for name, value in self.environment.items() if name[:4] == "MRQ_"}
         return Settings.model_validate({n[4:].lower(): value for n, value in given.items()})
 
-    def start(self, name: str, *module: str, **more: str) -> None:
+    def start(self, name: str, *module: str, **more: str) -> subprocess.Popen[bytes]:
         host = self.host(name)
         environment = {**self.environment, "MRQ_DATA_DIR": str(host.folder), **more}
-        host.start(
-            module[-1] if name in WORKERS else module[0],
-            [sys.executable, "-m", *module],
-            environment,
-        )
+        return host.start(module[0], [sys.executable, "-m", *module], environment)
 
     def start_worker(self, name: str) -> None:
         self.start(name, *WORKER)

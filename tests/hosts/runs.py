@@ -101,9 +101,9 @@ def written_by(hosts: Cluster, job_id: str, attempt: int) -> dict[str, list[Any]
     with hosts.database.read() as session:
         number = session.execute(select(Job.number).where(Job.id == job_id)).scalar_one()
         of_job = [
-            select(*table.__table__.columns)
-            .where(table.job_number == number, table.attempt == attempt)
-            .order_by(*table.__table__.primary_key.columns)
+            select(*table.__table__.columns).where(
+                table.job_number == number, table.attempt == attempt
+            )
             for table in (Event, MetricPoint, Evaluation, Checkpoint)
         ]
         own = select(*Attempt.__table__.columns).where(
@@ -111,7 +111,8 @@ def written_by(hosts: Cluster, job_id: str, attempt: int) -> dict[str, list[Any]
         )
         found = [session.execute(query).all() for query in (*of_job, own)]
     names = ("events", "metrics", "evaluations", "checkpoints", "attempts")
-    return {name: [tuple(row) for row in rows] for name, rows in zip(names, found, strict=True)}
+    rows = [sorted((tuple(row) for row in each), key=str) for each in found]
+    return dict(zip(names, rows, strict=True))
 
 
 def warnings_of(hosts: Cluster, job_id: str) -> list[str]:

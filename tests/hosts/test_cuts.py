@@ -25,18 +25,27 @@ from tests.hosts.runs import (
     warnings_of,
     written_by,
 )
+from tests.hosts.uploading import CONNECTED
 
 OBSERVATION = {"observation": [1.0, 0.0, 0.0]}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(hosts: Cluster) -> Undisturbed:
+def beside(hosts: Cluster) -> Undisturbed:
+    """Under way, for a test that cuts nothing off but a worker that has another job."""
     return Undisturbed(hosts)
+
+
+@pytest.fixture
+def undisturbed(beside: Undisturbed) -> Undisturbed:
+    """It has ended, so that nothing can disturb it."""
+    assert beside.job["finished_at"] is not None
+    return beside
 
 
 @pytest.mark.timeout(120)
 def test_a_worker_cut_off_for_longer_than_its_lease_writes_nothing_more(
-    hosts: Cluster, undisturbed: Undisturbed
+    hosts: Cluster, beside: Undisturbed
 ) -> None:
     job_id = hosts.submit(spec("cut-off"))
     wait_for_middle(hosts, job_id)
@@ -54,7 +63,7 @@ def test_a_worker_cut_off_for_longer_than_its_lease_writes_nothing_more(
     hosts.wait(other, lambda job: job["status"] == "running", HANGS_SECONDS)
     assert runs_on(hosts, other) is host, "it takes jobs again"
     cancel(hosts, other)
-    require_moved(hosts, job_id, undisturbed)
+    require_moved(hosts, job_id, beside)
     afterwards = written_by(hosts, job_id, attempt=1)
     for table in ("events", "metrics", "attempts"):
         assert afterwards[table] == written[table] != [], table
@@ -122,10 +131,15 @@ def test_a_bucket_that_is_cut_off(hosts: Cluster, undisturbed: Undisturbed) -> N
     job_id = hosts.submit(spec("no-bucket"))
     wait_for_middle(hosts, job_id)
     host = runs_on(hosts, job_id)
+    upload = hosts.start("reconciler", "tests.hosts.uploading")
+    wait_until(lambda: (hosts.host("reconciler").folder / CONNECTED).exists())
     with cut(hosts.host("storage")):
+        begun = time.monotonic()
         wait_until(lambda: warnings_of(hosts, job_id) != [], HANGS_SECONDS)
         (warning,) = warnings_of(hosts, job_id)
         assert warning.startswith("The object store does not take the checkpoint of step")
+        seconds = HANGS_SECONDS - (time.monotonic() - begun)
+        assert upload.wait(seconds) == 0, "it hangs, and nobody is told"
         # Training goes on to its end; what it lacks is a checkpoint that others can begin with.
         assert hosts.wait_for_step(job_id, STEPS)["status"] == "running"
         with cut(host):
