@@ -20,12 +20,12 @@ from tests.hosts.runs import (
     require_moved,
     runs_on,
     spec,
+    upload_that_is_being_sent,
     wait_for_middle,
     wait_until,
     warnings_of,
     written_by,
 )
-from tests.hosts.uploading import CONNECTED
 
 OBSERVATION = {"observation": [1.0, 0.0, 0.0]}
 
@@ -43,7 +43,6 @@ def undisturbed(beside: Undisturbed) -> Undisturbed:
     return beside
 
 
-@pytest.mark.timeout(120)
 def test_a_worker_cut_off_for_longer_than_its_lease_writes_nothing_more(
     hosts: Cluster, beside: Undisturbed
 ) -> None:
@@ -71,7 +70,6 @@ def test_a_worker_cut_off_for_longer_than_its_lease_writes_nothing_more(
         assert {row[0] for row in afterwards[table]} <= {row[0] for row in written[table]}, table
 
 
-@pytest.mark.timeout(120)
 def test_a_broker_that_is_cut_off_and_a_worker_whose_host_loses_its_power(
     hosts: Cluster, undisturbed: Undisturbed
 ) -> None:
@@ -97,7 +95,6 @@ def test_a_broker_that_is_cut_off_and_a_worker_whose_host_loses_its_power(
     require_moved(hosts, job_id, undisturbed)
 
 
-@pytest.mark.timeout(120)
 def test_a_database_that_is_cut_off_for_longer_than_the_lease(
     hosts: Cluster, undisturbed: Undisturbed
 ) -> None:
@@ -126,14 +123,11 @@ def test_a_database_that_is_cut_off_for_longer_than_the_lease(
     undisturbed.require_same(job)
 
 
-@pytest.mark.timeout(120)
 def test_a_bucket_that_is_cut_off(hosts: Cluster, undisturbed: Undisturbed) -> None:
     job_id = hosts.submit(spec("no-bucket"))
     wait_for_middle(hosts, job_id)
     host = runs_on(hosts, job_id)
-    upload = hosts.start("reconciler", "tests.hosts.uploading")
-    wait_until(lambda: (hosts.host("reconciler").folder / CONNECTED).exists())
-    with cut(hosts.host("storage")):
+    with upload_that_is_being_sent(hosts) as upload, cut(hosts.host("storage")):
         begun = time.monotonic()
         wait_until(lambda: warnings_of(hosts, job_id) != [], HANGS_SECONDS)
         (warning,) = warnings_of(hosts, job_id)
