@@ -24,6 +24,7 @@ import psycopg
 import redis
 
 NOBODY = 65534
+LOOPBACK = "127.0.0.1"
 START_SECONDS = 60
 _PR_SET_PDEATHSIG = 1
 
@@ -34,25 +35,26 @@ class ServerDidNotStart(Exception):
 
 @dataclass
 class ValkeyProcess:
-    """One Valkey server with a password on a loopback port. Nothing is written to disk, or with
+    """One Valkey server with a password on a port of its own. Nothing is written to disk, or with
     `persistent` all of it: then it survives a kill."""
 
     folder: Path
     persistent: bool = False
+    address: str = LOOPBACK
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        return f"redis://:{self.password}@{self.address}:{self.port}/0"
 
     def start(self) -> None:
         """Again on the same port after `stop`, so that a broker's return can be tested."""
-        self.port = self.port or _free_port()
+        self.port = self.port or _free_port(self.address)
         config = self.folder / "valkey.conf"
         config.write_text(
-            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\n"
+            f"bind {self.address}\nport {self.port}\nrequirepass {self.password}\n"
             f'dir {self.folder}\nsave ""\nmaxmemory-policy noeviction\n'
             f"appendonly {'yes' if self.persistent else 'no'}\nappendfsync everysec\n"
         )
@@ -80,9 +82,9 @@ class ValkeyProcess:
 
 
 @contextmanager
-def valkey_server(*, persistent: bool = False) -> Iterator[ValkeyProcess]:
+def valkey_server(*, persistent: bool = False, address: str = LOOPBACK) -> Iterator[ValkeyProcess]:
     with tempfile.TemporaryDirectory(prefix="mrq-valkey-") as folder:
-        server = ValkeyProcess(Path(folder), persistent)
+        server = ValkeyProcess(Path(folder), persistent, address)
         try:
             server.start()
             yield server
@@ -91,27 +93,29 @@ def valkey_server(*, persistent: bool = False) -> Iterator[ValkeyProcess]:
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
+def s3_server(address: str = LOOPBACK) -> Iterator[str]:
     """URL of an S3 server that holds everything in memory and takes any credentials."""
     with tempfile.TemporaryDirectory(prefix="mrq-s3-") as folder:
-        port = _free_port()
+        port = _free_port(address)
         log = Path(folder) / "s3.log"
-        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-p", str(port)]
+        command = [sys.executable, "-W", "ignore", "-m", "moto.server"]
+        command += ["-H", address, "-p", str(port)]
         process = _start(command, log, signal.SIGKILL)
         try:
-            _wait_until(partial(_connect_to, port), process, log)
-            yield f"http://127.0.0.1:{port}"
+            _wait_until(partial(_connect_to, address, port), process, log)
+            yield f"http://{address}:{port}"
         finally:
             _stop(process, signal.SIGKILL)
 
 
-def _connect_to(port: int) -> None:
-    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+def _connect_to(address: str, port: int) -> None:
+    socket.create_connection((address, port), timeout=5).close()
 
 
 @dataclass
 class PostgresProcess:
-    """A fresh PostgreSQL with scram passwords on a Unix socket, once `initialise` was called.
+    """A fresh PostgreSQL with scram passwords, once `initialise` was called: on a Unix socket, and
+    for the neighbours of `address` on port 5432.
 
     Without `durable` it must live one run only: no fsync. initdb and postgres refuse to run as
     root; for root they run as nobody.
@@ -119,6 +123,7 @@ class PostgresProcess:
 
     folder: Path
     durable: bool = False
+    address: str = ""
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     process: subprocess.Popen[bytes] | None = None
     _user: int | None = field(init=False, default=None)
@@ -126,12 +131,16 @@ class PostgresProcess:
 
     @property
     def url(self) -> str:
-        return f"postgresql+psycopg://mrq:{self.password}@/postgres?host={self.folder}"
+        host = self.address or self.folder
+        return f"postgresql+psycopg://mrq:{self.password}@/postgres?host={host}"
 
     def initialise(self) -> None:
         self._user = _server_user(self.folder)
         self._installed = _readable_installation(self.folder, self._user)
         _initialise(self._installed, self.folder, self.password, self._user)
+        if self.address:
+            with (self.folder / "data/pg_hba.conf").open("a") as access:
+                access.write("host all all samenet scram-sha-256\n")
 
     def start(self) -> None:
         """Again after a kill, too: then it first waits for the backends of the dead one to end."""
@@ -155,7 +164,11 @@ class PostgresProcess:
     def _command(self) -> list[str]:
         command = [str(self._installed / "bin/postgres"), "-D", str(self.folder / "data")]
         command += ["-k", str(self.folder)]
-        settings = ["listen_addresses=", "max_connections=300", "shared_buffers=64MB"]
+        settings = [
+            f"listen_addresses={self.address}",
+            "max_connections=300",
+            "shared_buffers=64MB",
+        ]
         if not self.durable:
             settings += ["fsync=off", "full_page_writes=off", "autovacuum=off"]
         return command + [part for setting in settings for part in ("-c", setting)]
@@ -166,9 +179,9 @@ class PostgresProcess:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[PostgresProcess]:
+def postgres_server(*, durable: bool = False, address: str = "") -> Iterator[PostgresProcess]:
     with tempfile.TemporaryDirectory(prefix="mrq-pg-", ignore_cleanup_errors=True) as name:
-        server = PostgresProcess(Path(name), durable)
+        server = PostgresProcess(Path(name), durable, address)
         try:
             server.initialise()
             server.start()
@@ -224,9 +237,9 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((address, 0))
         port: int = listener.getsockname()[1]
         return port
 

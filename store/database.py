@@ -8,7 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
+from store import silence
 from store.file_system import refuse_shared_between_hosts
+
+# For a connection while all are in use, as they are when the database is cut off.
+POOL_SECONDS = 5
 
 
 class Database:
@@ -76,17 +80,26 @@ def _sqlite_engine(url: str, begin: str, *, query_only: bool) -> Engine:
 
 
 def _postgresql_engine(url: str) -> Engine:
-    # READ COMMITTED suffices for writing: every write is guarded by its WHERE clause. The timeouts
-    # of the server cannot help where the network is gone; the last ones end a wait for it.
-    options = (
-        "-c statement_timeout=5000 -c lock_timeout=2000 "
-        "-c idle_in_transaction_session_timeout=10000"
-    )
-    network = {
-        "connect_timeout": 5,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 15_000,
+    # READ COMMITTED suffices for writing: every write is guarded by its WHERE clause.
+    limits = {
+        "statement_timeout": 5_000,
+        "lock_timeout": 2_000,
+        "idle_in_transaction_session_timeout": 10_000,
+        # The server's end of a connection to a host that is gone; ignored on a Unix socket.
+        "tcp_keepalives_idle": silence.IDLE_SECONDS,
+        "tcp_keepalives_interval": silence.AGAIN_SECONDS,
+        "tcp_user_timeout": silence.SILENT_SECONDS * 1000,
     }
-    return create_engine(url, pool_pre_ping=True, connect_args={"options": options, **network})
+    ours = {
+        "connect_timeout": silence.CONNECT_SECONDS,
+        "keepalives_idle": silence.IDLE_SECONDS,
+        "keepalives_interval": silence.AGAIN_SECONDS,
+        "tcp_user_timeout": silence.SILENT_SECONDS * 1000,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=POOL_SECONDS,
+        connect_args={"options": options, **ours},
+    )

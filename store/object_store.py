@@ -1,6 +1,7 @@
 """Whole objects by name in an S3 bucket, through fsspec. Credentials and endpoint: AWS_..."""
 
 import logging
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import fsspec
 
+from store import silence
 from store.artifacts import NO_SPACE
 from store.errors import StorageUnreachable
 
@@ -16,6 +18,17 @@ logger = logging.getLogger(__name__)
 
 SCHEME = "s3://"
 CHUNK_BYTES = 16 << 20  # of an upload or a download; four at once
+
+
+def _open_socket(found: tuple[Any, ...]) -> socket.socket:
+    """As aiohttp would, and one that ends by itself: no timeout of botocore's holds for a request
+    that is still being sent."""
+    family, kind, protocol, *_ = found
+    opened = socket.socket(family, kind, protocol)
+    silence.limit(opened)
+    return opened
+
+
 OPTIONS: dict[str, Any] = {
     "use_listings_cache": False,  # others write there, too
     "skip_instance_cache": True,
@@ -23,8 +36,9 @@ OPTIONS: dict[str, Any] = {
     "max_concurrency": 4,
     # botocore's own tries would be multiplied with those of s3fs.
     "config_kwargs": {
-        "connect_timeout": 5,
+        "connect_timeout": silence.CONNECT_SECONDS,
         "read_timeout": 20,
+        "connector_args": {"socket_factory": _open_socket},
         "retries": {"total_max_attempts": 1},
     },
 }

@@ -6,6 +6,7 @@ The training loop may hang in an environment for minutes; the lease must not dep
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +19,7 @@ from store.settings import Settings
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.1
 
 
 class Lease:
@@ -30,7 +32,10 @@ class Lease:
         self._claim = claim
         self._renewed_at = time.monotonic()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._stop: Callable[[], None] | None = None
+        self._threads = [
+            threading.Thread(target=each, daemon=True) for each in (self._keep, self._look)
+        ]
 
     @property
     def held(self) -> bool:
@@ -39,12 +44,18 @@ class Lease:
         silent = time.monotonic() - self._renewed_at
         return not self._fenced.is_set() and silent < self._settings.self_fence_seconds
 
+    def when_lost(self, stop: Callable[[], None]) -> None:
+        """Called once, from a thread that waits for nothing else: the others may be waiting for a
+        database that is cut off, for longer than the lease lasts."""
+        self._stop = stop
+
     def hear(self, wish: Wish) -> None:
         """From whoever else writes for this claim: the last one heard counts."""
         self.wish = wish
 
     def __enter__(self) -> "Lease":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
@@ -54,7 +65,8 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _keep(self) -> None:
         database = Database(self._settings.database_url)
@@ -62,6 +74,12 @@ class Lease:
         while not self._ended.wait(wait) and not self._fenced.is_set():
             wait = self._beat(database)
         database.dispose()
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_SECONDS):
+            if self._stop is not None and not self.held:
+                self._stop()
+                return
 
     def _beat(self, database: Database) -> float:
         """Returns the seconds until the next try."""

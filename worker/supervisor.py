@@ -104,6 +104,7 @@ class Supervisor:
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
+        lease.when_lost(trainer.kill)
         try:
             hand_in = HandIn(
                 self._database, claim, Outbox(), self._artifacts, begins.files, spec, lease.hear

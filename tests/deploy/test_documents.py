@@ -61,7 +61,8 @@ def test_tests_that_are_named_exist(page: Path) -> None:
 def test_variables_that_are_named_exist(page: Path) -> None:
     named = set(re.findall(r"\bMRQ_[A-Z_]*[A-Z]\b", page.read_text()))
     known = {f"MRQ_{name.upper()}" for name in Settings.model_fields}
-    in_compose = set(re.findall(r"MRQ_\w+", text("compose.yaml") + text("compose.gpu.yaml")))
+    files = [*ROOT.glob("compose*.yaml"), *ROOT.glob("compose/*.yaml")]
+    in_compose = {each for file in files for each in re.findall(r"MRQ_\w+", file.read_text())}
     assert named - known - in_compose == set()
 
 

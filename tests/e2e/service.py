@@ -34,12 +34,15 @@ def tiny_job(**changes: Any) -> dict[str, Any]:
     return {**job, **changes}
 
 
-@dataclass
-class LiveService:
-    url: str
-    process: subprocess.Popen[str]
-    data_dir: Path
+@dataclass(kw_only=True)
+class Api:
+    """What a client of any service does: submit, and wait."""
+
     client: httpx2.Client
+
+    def logs(self) -> str:
+        """For the message of a test that waited in vain."""
+        raise NotImplementedError
 
     def submit(self, job: dict[str, Any]) -> str:
         response = self.client.post("/jobs", json=job)
@@ -79,6 +82,13 @@ class LiveService:
     def wait_for_end(self, job_id: str) -> dict[str, Any]:
         ended = {"succeeded", "failed", "cancelled"}
         return self.wait(job_id, lambda job: job["status"] in ended)
+
+
+@dataclass(kw_only=True)
+class LiveService(Api):
+    url: str
+    process: subprocess.Popen[str]
+    data_dir: Path
 
     def find_process(self, part: str) -> psutil.Process:
         """The first process under `mrq up` whose command line has this part."""
@@ -129,7 +139,7 @@ def live_service(
     headers = {"Authorization": f"Bearer {API_KEY}"}
     with httpx2.Client(base_url=url, headers=headers, timeout=20.0) as client:
         try:
-            yield LiveService(url, process, data_dir, client)
+            yield LiveService(url=url, process=process, data_dir=data_dir, client=client)
         finally:
             stop_and_check(process)
 

@@ -1,3 +1,5 @@
+import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -76,3 +78,21 @@ def test_without_the_database_it_fences_itself_before_the_lease_ends(
         assert lease.held
         _wait(lambda: not lease.held)
         assert time.monotonic() - beginning > 1.4
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_trainer_is_stopped_in_time_though_the_database_neither_answers_nor_refuses(
+    database: Database, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(lease_seconds=2.0, heartbeat_seconds=0.05)
+    claim = _claim(database, settings)
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://nobody@127.0.0.1:{silent.getsockname()[1]}/none"
+        beginning = time.monotonic()
+        with Lease(settings.model_copy(update={"database_url": url}), claim) as lease:
+            lease.when_lost(stopped.set)
+            assert not stopped.wait(1.4)
+            assert stopped.wait(0.5)
+            assert time.monotonic() - beginning < settings.lease_seconds
+            silent.close()  # so that the beat that hangs ends
