@@ -74,7 +74,7 @@ def test_each_process_has_the_secrets_that_it_needs_and_no_others() -> None:
     having = {name: set(SERVICES[name]["environment"]) for name in OURS}
     assert {name for name in OURS if "MRQ_API_KEY" in having[name]} == {"app"}
     assert {name for name in OURS if "MRQ_BROKER_URL" in having[name]} == {"reconciler", "worker"}
-    assert {name for name in OURS if having[name] >= OF_AWS} == {"app", "worker"}
+    assert {name for name in OURS if having[name] >= OF_AWS} == {"app", "reconciler", "worker"}
     assert all("MRQ_DATABASE_URL" in having[name] for name in OURS)
 
 
