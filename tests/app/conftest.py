@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import uvicorn
@@ -54,3 +55,16 @@ def serve(app: FastAPI) -> Iterator[Callable[[], str]]:
     server.should_exit = True
     if thread.is_alive():
         thread.join()
+
+
+@pytest.fixture
+def make_client(settings: Settings, database: Database) -> Iterator[Callable[[], TestClient]]:
+    """Of a server with the settings as they are by then."""
+    with ExitStack() as stack:
+
+        def make() -> TestClient:
+            app = create_app(settings)
+            client = TestClient(app, headers=BEARER, raise_server_exceptions=False)
+            return stack.enter_context(client)
+
+        yield make
