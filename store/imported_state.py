@@ -16,6 +16,7 @@ MOST = 2**53
 RANDOM_BITS = 2**128
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
+Positive = Annotated[int, Field(ge=1, le=MOST)]
 # One that numpy checks itself, but for its size.
 RandomNumber = Annotated[int, Field(ge=0, lt=RANDOM_BITS)]
 MetricName = Annotated[str, Field(min_length=1, max_length=128)]
@@ -52,8 +53,8 @@ class RandomState(_Part):
 
 
 class ProgressState(_Part):
-    # As a list: JSON has no pairs.
-    means: dict[MetricName, Annotated[list[float], Field(min_length=2, max_length=2)]]
+    # Sums and how many they are of, by which they are divided; JSON has lists for pairs.
+    means: dict[MetricName, Annotated[tuple[float, Positive], Field(strict=False)]]
     totals: dict[MetricName, Count]
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -14,6 +15,7 @@ from app.main import create_app
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import BEARER
+from tests.app.importing import Files, files_of, make_checkpoint
 
 
 @pytest.fixture
@@ -68,3 +70,16 @@ def make_client(settings: Settings, database: Database) -> Iterator[Callable[[],
             return stack.enter_context(client)
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def _checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    make_checkpoint(folder)
+    return folder
+
+
+@pytest.fixture
+def files(_checkpoint: Path) -> Files:
+    """Of a training checkpoint."""
+    return files_of(_checkpoint)

@@ -5,7 +5,7 @@ import json
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,6 @@ from tests.app.importing import (
     assert_nothing_remains,
     changed_state,
     changed_tensors,
-    files_of,
-    make_checkpoint,
     post,
 )
 from tests.buckets import Bucket
@@ -37,22 +35,8 @@ from tests.buckets import Bucket
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoint")
-    make_checkpoint(folder)
-    return folder
-
-
 @pytest.fixture
-def files(checkpoint: Path) -> Files:
-    return files_of(checkpoint)
-
-
-@pytest.fixture
-def refused(
-    client: TestClient, database: Database, settings: Settings
-) -> Iterator[Callable[..., Any]]:
+def refused(client: TestClient, database: Database, settings: Settings) -> Callable[..., Any]:
     """Posts, and sees that nothing remains of what is refused."""
 
     def send(files: Files, spec: Any = SPEC) -> Any:
@@ -61,7 +45,7 @@ def refused(
         assert_nothing_remains(database, settings)
         return answer.json()
 
-    yield send
+    return send
 
 
 def weights(files: Files) -> Files:
@@ -138,7 +122,7 @@ def test_weights_alone_are_taken_and_not_extended(
 
 
 def test_weights_made_elsewhere_need_say_little(client: TestClient, files: Files) -> None:
-    state = {"format_version": 2, "step": 0}
+    state: dict[str, Any] = {"format_version": 2, "step": 0}
     state["agent"] = {"training_steps": 0, "reward_scale": 2.5, "target_reward_scale": 2.5}
     made = {**weights(files), "state.json": json.dumps(state).encode()}
     assert post(client, made).status_code == 201
