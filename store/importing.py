@@ -20,7 +20,7 @@ from store.artifacts import NO_ATTEMPT, NO_SPACE, StoredFolder, manifest_hash, r
 from store.checkpoint_files import CheckpointFiles, manifest_of
 from store.clock import now_ms
 from store.database import Database
-from store.errors import StorageFull, StorageUnreachable
+from store.errors import SetupError, StorageFull, StorageUnreachable
 from store.events import append_event
 from store.idempotency import find_earlier, once
 from store.ids import new_id
@@ -34,6 +34,7 @@ from store.tables import Checkpoint, Job
 logger = logging.getLogger(__name__)
 
 SPEC = "spec"
+_NOT_ALLOWED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def import_checkpoint(
     if earlier is not None:
         return earlier, False
     found = examine(upload.folder, upload.names, spec, lambda: os.utime(upload.folder))
-    with full_storage_told():
+    with storage_told():
         stored = artifacts.take_in(upload.job_id, found.step, _moving(upload))
     _require_as_received(artifacts, stored, upload)
 
@@ -84,20 +85,26 @@ def import_checkpoint(
 
 
 def require_space_for(folder: Path, size: int, reserve_bytes: int) -> None:
-    with full_storage_told():
+    with storage_told():
         require_space(folder, 0, size + reserve_bytes)
 
 
 @contextmanager
-def full_storage_told() -> Iterator[None]:
+def storage_told() -> Iterator[None]:
+    """What its disk says, in the service's words."""
     try:
         yield
     except OSError as error:
-        if error.errno not in NO_SPACE:
-            raise
-        logger.error("an import finds no space: %s", error)
-        text = "There is no space for this checkpoint. Nothing was stored."
-        raise StorageFull(text) from error
+        logger.error("an import cannot be stored: %s", error)
+        if error.errno in NO_SPACE:
+            text = "There is no space for this checkpoint. Nothing was stored."
+            raise StorageFull(text) from error
+        if error.errno in _NOT_ALLOWED:
+            raise SetupError(
+                "This server may not write where training checkpoints are kept "
+                "(MRQ_ARTIFACT_DIR). Nothing was stored."
+            ) from error
+        raise
 
 
 def _moving(upload: Upload) -> Callable[[Path], None]:

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -24,9 +25,9 @@ from store.ids import new_id
 from store.importing import (
     SPEC,
     Upload,
-    full_storage_told,
     import_checkpoint,
     require_space_for,
+    storage_told,
 )
 from store.settings import Settings
 from store.spec import JobSpec
@@ -66,7 +67,7 @@ async def import_files(
     job_id = new_id("job")
     stack = ExitStack()
     try:
-        folder = await run_in_threadpool(stack.enter_context, artifacts.incoming(job_id))
+        folder = await run_in_threadpool(_open, stack, artifacts, job_id)
 
         def require_space(size: int) -> None:
             require_space_for(folder, size, settings.disk_reserve_bytes)
@@ -87,6 +88,11 @@ async def import_files(
             await run_in_threadpool(stack.close)
 
 
+def _open(stack: ExitStack, artifacts: Artifacts, job_id: str) -> Path:
+    with storage_told():
+        return stack.enter_context(artifacts.incoming(job_id))
+
+
 async def _receive(request: Request, writer: PartWriter) -> None:
     waiting = bytearray()
     async for chunk in request.stream():
@@ -99,7 +105,7 @@ async def _receive(request: Request, writer: PartWriter) -> None:
 
 
 def _feed(writer: PartWriter, data: bytes) -> None:
-    with full_storage_told():
+    with storage_told():
         writer.feed(data)
 
 

@@ -1,12 +1,17 @@
 """How an imported checkpoint comes in: what is no form, too much, cut off, or meets a failure."""
 
+import errno
+import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -21,7 +26,7 @@ from store.database import Database
 from store.garbage import find_garbage, remove_garbage
 from store.settings import Settings
 from tests.app.driving import BEARER, KEY, row_counts
-from tests.app.importing import PATH, Files, assert_nothing_remains, parts_of, post
+from tests.app.importing import PATH, SPEC, Files, assert_nothing_remains, parts_of, post
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -196,6 +201,26 @@ def test_a_disk_without_space_is_told(
     assert_nothing_remains(database, settings)
 
 
+def test_a_folder_that_the_server_may_not_write_is_told(
+    client: TestClient,
+    database: Database,
+    settings: Settings,
+    files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the kernel's answer: tests may run as root, who may write anywhere."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", refuse)
+        answer = post(client, files)
+    assert (answer.status_code, answer.json()["code"]) == (503, "setup_error")
+    assert "MRQ_ARTIFACT_DIR" in answer.json()["detail"]
+    assert_nothing_remains(database, settings)
+
+
 def test_a_client_that_goes_away_leaves_nothing(
     serve: Callable[[], str], database: Database, settings: Settings, files: Files
 ) -> None:
@@ -343,3 +368,30 @@ def test_large_files_pass_in_parts_and_others_are_served_meanwhile(
     assert peak < 24 << 20
     assert slowest < 2.0
     assert_nothing_remains(database, settings)
+
+
+def test_the_command_sends_a_folder(
+    serve: Callable[[], str], files: Files, tmp_path: Path, settings: Settings
+) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / "spec.json").write_text(json.dumps(SPEC))
+    url = serve()
+
+    def run(folder: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli.main", "import", str(folder)]
+        command += ["--spec", str(tmp_path / "checkpoint" / "spec.json"), "--url", url]
+        environment = {**os.environ, "MRQ_API_KEY": KEY, "MRQ_DATA_DIR": str(settings.data_dir)}
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    job = httpx2.get(f"{url}/jobs/{done.stdout.strip()}", headers=BEARER).json()
+    assert job["status_reason"] == "imported"
+    (folder / "weights.pt").write_bytes(b"x")
+    refused = run(folder)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "'weights.pt' is no file of a checkpoint" in refused.stderr
+    assert "is no folder" in run(tmp_path / "elsewhere").stderr
