@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -15,7 +16,14 @@ from app.main import create_app
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import BEARER
-from tests.app.importing import Files, files_of, make_checkpoint
+from tests.app.importing import (
+    SPEC,
+    Files,
+    assert_nothing_remains,
+    files_of,
+    make_checkpoint,
+    post,
+)
 
 
 @pytest.fixture
@@ -83,3 +91,16 @@ def _checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files(_checkpoint: Path) -> Files:
     """Of a training checkpoint."""
     return files_of(_checkpoint)
+
+
+@pytest.fixture
+def refused(client: TestClient, database: Database, settings: Settings) -> Callable[..., Any]:
+    """Posts, and sees that nothing remains of what is refused."""
+
+    def send(files: Files, spec: Any = SPEC) -> Any:
+        answer = post(client, files, spec)
+        assert answer.status_code == 422, answer.text
+        assert_nothing_remains(database, settings)
+        return answer.json()
+
+    return send

@@ -83,3 +83,7 @@ def post(client: TestClient, files: Files, spec: Any = SPEC, **headers: str) -> 
 def assert_nothing_remains(database: Database, settings: Settings) -> None:
     assert set(row_counts(database).values()) == {0}
     assert list(settings.artifact_dir.rglob("*")) == []
+
+
+def weights(files: Files) -> Files:
+    return {name: files[name] for name in ("state.json", "agent.safetensors")}
