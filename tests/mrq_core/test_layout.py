@@ -36,14 +36,14 @@ def test_the_tensors_of_a_checkpoint_are_these(
     h = replace(
         TINY,
         buffer_size=100,
-        warmup_steps=1_000,
+        warmup_steps=99,
         two_hot_reward=two_hot,
         zs_dim=9,
         zsa_dim=10,
         za_dim=5,
     )
     session = Session(tiny_run(environment, hyperparameters=h))
-    for _ in range(120):
+    for _ in range(90):
         session.advance()
     session.save(tmp_path)
     form, dim = session.environment.form, session.codec.action_dim
