@@ -1,12 +1,10 @@
 """A JSON body, read strictly: what two parsers could understand differently is refused."""
 
 import json
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from types import NoneType
-from typing import Annotated, Any, NoReturn, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,8 +14,8 @@ from starlette.datastructures import Headers
 
 from app.problem import shortened
 from app.refusals import MalformedBody, NonFiniteNumber, UnsupportedMediaType
+from store.strict_json import NotStrict, parse_strictly
 
-MAX_DEPTH = 32
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -90,62 +88,9 @@ def _fields_at(model: type[Any], path: Sequence[int | str]) -> list[str]:
 
 
 def refuse_ambiguous(body: bytes) -> None:
-    """Bad UTF-8, NaN and infinities, a key twice in one object, nesting beyond MAX_DEPTH."""
+    """Bad UTF-8, NaN and infinities, a key twice in one object, nesting too deep."""
     try:
-        value = json.loads(
-            body.decode(),
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            object_pairs_hook=_unique,
-        )
-    except UnicodeDecodeError as error:
-        raise MalformedBody(f"The body is not UTF-8: byte {error.start}.", param="body") from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise MalformedBody(f"The body is not JSON: {error.msg}, {where}.", param="body") from None
-    except RecursionError:
-        _refuse_depth()
-    except ValueError:  # Python reads no integer of more than 4,300 digits
-        raise MalformedBody("The body has a number with too many digits.", param="body") from None
-    _check_depth(value)
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise NonFiniteNumber(f"{text} is not JSON: every number must be finite.", param="body")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise NonFiniteNumber(f"{text[:40]} is beyond what a float can hold.", param="body")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        twice = counts.most_common(1)[0][0]
-        raise MalformedBody(f"The key {twice[:80]!r} stands twice in one object.", param="body")
-    return found
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for each in level for child in _children(each)]
-        if not level:
-            return
-    _refuse_depth()
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def _refuse_depth() -> NoReturn:
-    raise MalformedBody(
-        f"The body is nested too deeply: {MAX_DEPTH} levels are allowed.", param="body"
-    )
+        parse_strictly(body)
+    except NotStrict as error:
+        refusal = NonFiniteNumber if error.number else MalformedBody
+        raise refusal(error.told("The body"), param="body") from None

@@ -38,6 +38,7 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     refusals.ActRefused: 422,
     refusals.QueueFull: 429,
     domain.StorageUnreachable: 503,
+    domain.StorageFull: 507,
     domain.SetupError: 503,
 }
 HEADERS: Mapping[int, Mapping[str, str]] = {

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from app import errors, openapi
 from app.auth import Authentication
-from app.body_limit import BodyLimit
+from app.body_limit import BodyLimit, Limit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
 from app.pages import group_routes as group_pages
@@ -21,6 +21,7 @@ from app.routes import (
     files,
     groups,
     health,
+    imports,
     jobs,
     lifecycle,
     policies,
@@ -53,12 +54,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.error_page = error_page
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        limit=Limit(allowed_bytes=settings.max_body_bytes, setting="MRQ_MAX_BODY_BYTES"),
+        others={
+            imports.PATH: Limit(
+                allowed_bytes=settings.max_import_bytes, setting="MRQ_MAX_IMPORT_BYTES"
+            )
+        },
+    )
     app.add_middleware(Authentication, key=lambda: app.state.api_key)
     app.add_middleware(RequestContext)
     app.router.routes.append(act_route(settings.max_batch))
     of_jobs = (jobs, batch, lifecycle, groups, results, files, events)
-    for module in (*of_jobs, policies, environments, health, session):
+    for module in (*of_jobs, imports, policies, environments, health, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)

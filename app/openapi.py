@@ -8,12 +8,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.auth import is_open
+from app.multipart import MEDIA_TYPE as MULTIPART
 from app.problem import MEDIA_TYPE
+from app.routes import imports
 from app.routes.batch import Batch
 from app.routes.jobs import Revision
 from app.routes.lifecycle import Cancellation, Extension
 from app.routes.policies import Promotion
 from app.serving.act import MAX_SEED, MODES, PATH
+from mrq_core.layout import AGENT, EPISODE, LOOSE, STATE
 from store.seeds import JobRequest
 
 JSON = "application/json"
@@ -32,6 +35,22 @@ _OPTIONAL = frozenset({"/jobs/{job_id}/cancel", "/job-groups/{group_id}/cancel"}
 _OVERRIDES = {
     "type": "object",
     "description": "A JSON merge patch (RFC 7396) of the job's spec.",
+}
+
+_BINARY = {"type": "string", "format": "binary"}
+_FILES: dict[str, Any] = {
+    "type": "object",
+    "description": (
+        "The files of a training checkpoint under their names, all of them or the first two alone; "
+        "`spec` is the job spec that they belong to."
+    ),
+    "properties": {
+        "spec": {"$ref": _REF + "JobRequest", "description": "Without `seeds`."},
+        **dict.fromkeys((STATE, AGENT, EPISODE, LOOSE), _BINARY),
+    },
+    "patternProperties": {r"^replay-[0-9]+\.safetensors$": _BINARY},
+    "additionalProperties": False,
+    "required": ["spec", STATE, AGENT],
 }
 
 _PROBLEM: dict[str, Any] = {
@@ -127,6 +146,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     revision = _body({"$ref": _REF + Revision.__name__})
     document["paths"]["/jobs/{job_id}"]["patch"]["requestBody"] = revision
     document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)
+    files = {"required": True, "content": {MULTIPART: {"schema": _FILES}}}
+    document["paths"][imports.PATH]["post"]["requestBody"] = files
     document["paths"][PATH] = {"post": _act()}
     for path, operations in document["paths"].items():
         for operation in operations.values():

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cli.demo import play_demo
 from cli.folder import make_folder
+from cli.importing import send_checkpoint
 from cli.up import up as run_service
 from store.database import Database
 from store.errors import SetupError
@@ -123,6 +124,24 @@ def login_link(
 ) -> None:
     """Print a link that logs a browser in, good for 15 minutes."""
     sys.stdout.write(make_link(url, read_api_key(_settings(data_dir))) + "\n")
+
+
+@cli.command("import")
+def import_checkpoint(
+    folder: Annotated[Path, typer.Argument(help="With a training checkpoint's files.")],
+    spec: Annotated[Path, typer.Option("--spec", help="JSON file with their job's spec.")],
+    url: Annotated[str, typer.Option(help="Where the service answers.")] = "http://127.0.0.1:8000",
+    data_dir: DataDir = None,
+) -> None:
+    """Send a checkpoint to a service, as a job that has ended. Prints the job's id.
+
+    All files of the checkpoint, or state.json and agent.safetensors alone for its weights.
+
+    Example: mrq import ./checkpoint --spec spec.json
+    """
+    job = send_checkpoint(url, read_api_key(_settings(data_dir)), folder, spec)
+    sys.stdout.write(f"{job['id']}\n")
+    _say(f"imported {job['name']} at step {job['progress']['step']}: {url}{job['links']['page']}")
 
 
 @cli.command()

@@ -25,14 +25,14 @@ from torch import Tensor
 
 from mrq_core.agent import Agent
 from mrq_core.errors import ResumeError, TrainingError
+from mrq_core.layout import AGENT, EPISODE, GENERATOR, STATE
+from mrq_core.layout import CHECKPOINT_FORMAT_VERSION as CHECKPOINT_FORMAT_VERSION
 from mrq_core.run import TrainingRun
 from mrq_core.seeds import derive_seed
 from mrq_core.segments import load_replay, save_replay
 
 if TYPE_CHECKING:
     from mrq_core.session import Episode, Session
-
-CHECKPOINT_FORMAT_VERSION = 2
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -56,19 +56,19 @@ def save(session: Session, directory: Path, previous: Path | None = None) -> Non
         "progress": session.progress.to_json(),
         "episode": {"index": episode.index, "total_reward": episode.total_reward},
     }
-    save_file(_agent_arrays(session.agent), directory / "agent.safetensors")
+    save_file(_agent_arrays(session.agent), directory / AGENT)
     reached = {"actions": np.array(episode.actions)} | _place(episode)
-    save_file(reached, directory / "episode.safetensors")
-    (directory / "state.json").write_text(json.dumps(state, indent=1))
+    save_file(reached, directory / EPISODE)
+    (directory / STATE).write_text(json.dumps(state, indent=1))
 
 
 def restore(session: Session, directory: Path) -> bool:
     """`session` is one that has just begun. False: see `Session.resume`."""
     try:
-        state = json.loads((directory / "state.json").read_text())
+        state = json.loads((directory / STATE).read_text())
         _require_same_run(session.run, state)
         _restore_learning(session, state, directory)
-        arrays = load_file(directory / "episode.safetensors")
+        arrays = load_file(directory / EPISODE)
         came_back = _replay_episode(session, state["episode"], arrays)
         return came_back and state["device"] == session.agent.device.type
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -95,10 +95,10 @@ def _restore_learning(session: Session, state: Mapping[str, Any], directory: Pat
     best = state.get("best_return")  # not in checkpoints of releases without a target
     session.best_return = -math.inf if best is None else best
     agent = session.agent
-    arrays = load_file(directory / "agent.safetensors")
+    arrays = load_file(directory / AGENT)
     load_agent(agent, arrays)
     if state["device"] == agent.device.type:
-        agent.generator.set_state(torch.from_numpy(arrays["generator"]))
+        agent.generator.set_state(torch.from_numpy(arrays[GENERATOR]))
     else:  # whose generators have another kind of state
         agent.generator.manual_seed(derive_seed(session.run.seed, "noise", session.step))
     for name, value in state["agent"].items():
@@ -154,7 +154,7 @@ def _counters(agent: Agent) -> dict[str, float]:
 def _agent_arrays(agent: Agent) -> Arrays:
     # safetensors takes the memory as it lies there, and convolutions' weights lie channels-last.
     arrays = {n: t.detach().cpu().contiguous().numpy() for n, t in _tensors(agent).items()}
-    return arrays | {"generator": agent.generator.get_state().numpy()}
+    return arrays | {GENERATOR: agent.generator.get_state().numpy()}
 
 
 def everything(_name: str) -> bool:

@@ -18,25 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from mrq_core.layout import LOOSE, segment_length, segment_name, whole_segments
 from mrq_core.replay import COLUMNS, Replay
-
-# A segment is of this size at least, so that there are not too many files; and as much is written
-# in vain by a checkpoint, on average.
-SEGMENT_BYTES = 4 << 20
-MOST_SEGMENTS = 256
-# So that also a small ring has segments that are whole.
-LEAST_SEGMENTS = 4
-
-LOOSE = "replay.safetensors"
 
 
 def segment_slots(replay: Replay) -> int:
     """L. The same all through a run: it follows from the buffer's size and a slot's bytes."""
     columns: list[NDArray[Any]] = [getattr(replay, name) for name in COLUMNS]
     slot_bytes = sum(column[:1].nbytes for column in columns)
-    buffer_size = replay.h.buffer_size
-    wanted = max(SEGMENT_BYTES // slot_bytes, -(-buffer_size // MOST_SEGMENTS))
-    return min(wanted, buffer_size // LEAST_SEGMENTS)
+    return segment_length(slot_bytes, replay.h.buffer_size)
 
 
 def save_replay(replay: Replay, directory: Path, previous: Path | None) -> dict[str, Any]:
@@ -62,15 +52,14 @@ def load_replay(replay: Replay, state: Mapping[str, Any], directory: Path) -> No
     def rows() -> Iterator[tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]:
         whole = _whole_segments(replay, length)
         for number in whole:  # one after the other: together they are as large as the replay
-            yield _positions(number, length), load_file(directory / _name(number))
+            yield _positions(number, length), load_file(directory / segment_name(number))
         yield _loose_positions(replay, whole, length), loose
 
     replay.restore(state, rows(), loose["priority"], loose["eligible"])
 
 
 def _whole_segments(replay: Replay, length: int) -> range:
-    oldest = replay.head - replay.size
-    return range(-(-oldest // length), replay.head // length)
+    return whole_segments(replay.head, replay.size, length)
 
 
 def _positions(number: int, length: int) -> NDArray[np.int64]:
@@ -87,8 +76,8 @@ def _loose_positions(replay: Replay, whole: range, length: int) -> NDArray[np.in
 def _save_segment(
     replay: Replay, number: int, length: int, directory: Path, previous: Path | None
 ) -> None:
-    target = directory / _name(number)
-    written = None if previous is None else previous / _name(number)
+    target = directory / segment_name(number)
+    written = None if previous is None else previous / segment_name(number)
     if written is None or not written.exists():
         save_file(replay.rows(_positions(number, length)), target)
         return
@@ -96,7 +85,3 @@ def _save_segment(
         target.hardlink_to(written)
     except OSError:  # not every file system can
         shutil.copyfile(written, target)
-
-
-def _name(number: int) -> str:
-    return f"replay-{number}.safetensors"

@@ -12,12 +12,14 @@ import shutil
 import uuid
 from collections import ChainMap, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 FORMAT_VERSION = 1
+# The epoch of what no attempt has written.
+NO_ATTEMPT = 0
 # A checkpoint shares files with the one before the last, never with the last: of two neighbours,
 # one is whole though a block of the other went bad.
 GENERATIONS = 2
@@ -117,6 +119,19 @@ class ArtifactFolder:
             format_version=FORMAT_VERSION,
             sizes={name: content.size for name, content in contents.items()},
         )
+
+    @contextmanager
+    def incoming(self, job_id: str) -> Iterator[Path]:
+        """An empty folder for files of a job that has no row yet. It goes at the end; if that does
+        not come, it is garbage like what a killed attempt leaves."""
+        path = self.root / job_id / f".tmp-{NO_ATTEMPT}-{uuid.uuid4().hex}"
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):  # unless a checkpoint has come of it
+                path.parent.rmdir()
 
     def verified(self, folder: str, files: Mapping[str, str]) -> Path:
         """The folder's path, after every file's hash was compared."""

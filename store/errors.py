@@ -2,6 +2,7 @@
 
 DomainError
 ├── InvalidInput          a value the user can change: names the field, the value, what is allowed
+│   ├── InvalidCheckpoint a file of one that is to be imported
 │   └── IdempotencyKeyReused
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
@@ -9,6 +10,7 @@ DomainError
 ├── Pinned                something else still needs it
 ├── FileGone              a row names it, and it is not there
 ├── StorageUnreachable    nothing is known of what the object store holds
+├── StorageFull           no space for what a request brings
 └── SetupError            the operator's problem: data folder, schema, port
 Fenced                    an attempt has lost its job; never shown to a user
 """
@@ -34,6 +36,12 @@ class InvalidInput(DomainError):
 
 class EstimateTooLarge(InvalidInput):
     code = "estimate_too_large"
+
+
+class InvalidCheckpoint(InvalidInput):
+    """`param` is the file; `tensor`, where it is about one, `value` and `allowed` are details."""
+
+    code = "invalid_checkpoint"
 
 
 class IdempotencyKeyReused(InvalidInput):
@@ -70,6 +78,10 @@ class StorageUnreachable(DomainError):
     def __init__(self, why: str) -> None:
         super().__init__("The object store does not answer. Nothing was changed; try again.")
         self.why = why
+
+
+class StorageFull(DomainError):
+    code = "storage_full"
 
 
 class SetupError(DomainError):

@@ -13,7 +13,7 @@ from store.lifecycle import Action, act
 from store.settings import Settings
 from store.spec import MAX_MARKS, JobSpec
 from store.states import JobStatus, Reason
-from store.tables import Job
+from store.tables import Checkpoint, Job
 
 # What ends a job well, and the part of its spec that says so.
 ENDS: Mapping[str, str] = {
@@ -32,12 +32,16 @@ def extend_job(database: Database, settings: Settings, job_id: str, ends: Mappin
     new job: a longer run fills more of its replay buffer."""
 
     def extend(session: Session, job: Job) -> None:
-        for name, value in ends.items():
-            _require_more(name, value, job.spec.get(ENDS[name], {}).get(name))
+        imported = job.reason == Reason.IMPORTED
+        if not imported:  # whose ends are asked for now, and may well be those of its spec
+            for name, value in ends.items():
+                _require_more(name, value, job.spec.get(ENDS[name], {}).get(name))
         spec = JobSpec.model_validate(_longer(job.spec, ends))
         total = spec.budget.total_steps
         if job.status == JobStatus.SUCCEEDED:
             _require_work(job, spec, ends)
+        if imported:
+            _require_episodes(session, job, spec)
         refuse_if_too_large(spec, settings.job_memory_bytes)
         if "max_seconds" in ends:  # from now on
             job.clock_after_attempt = job.epoch
@@ -58,6 +62,16 @@ def _require_work(job: Job, spec: JobSpec, ends: Mapping[str, Any]) -> None:
         raise InvalidInput(f"{text} Raise it, or take it away with null.", param="target_return")
     if job.reason == Reason.EPISODES_EXHAUSTED and "max_episodes" not in ends:
         text = f"All max_episodes={spec.budget.max_episodes} are done: give more, or null for none."
+        raise InvalidInput(text, param="max_episodes")
+
+
+def _require_episodes(session: Session, job: Job, spec: JobSpec) -> None:
+    """An imported job has no reason that would say it."""
+    most = spec.budget.max_episodes
+    checkpoint = session.get_one(Checkpoint, job.resume_checkpoint_id)
+    done: int = checkpoint.manifest["episodes"]
+    if most is not None and most <= done:
+        text = f"max_episodes={most} must be more than the {done} that are done, or null for none."
         raise InvalidInput(text, param="max_episodes")
 
 

@@ -24,10 +24,8 @@ def once(
     gives the job that the first request made; with another body it raises `IdempotencyKeyReused`.
     """
     digest = hashlib.sha256(body).hexdigest()
-    if key is not None:
-        _check_key(key)
-        if (earlier := _replay(database, key, digest)) is not None:
-            return earlier, False
+    if (earlier := find_earlier(database, key, body)) is not None:
+        return earlier, False
     try:
         with database.write() as session:
             job = make(session)
@@ -42,7 +40,15 @@ def once(
         return earlier, False
 
 
-def _check_key(key: str) -> None:
+def find_earlier(database: Database, key: str | None, body: bytes) -> Job | None:
+    """What `once` would give without making anything."""
+    if key is None:
+        return None
+    check_key(key)
+    return _replay(database, key, hashlib.sha256(body).hexdigest())
+
+
+def check_key(key: str) -> None:
     if not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
         raise InvalidInput(
             f"Idempotency-Key={key[:40]!r} must be 1 to {MAX_KEY_LENGTH} printable characters.",

@@ -171,11 +171,14 @@ def _sources_are_there(session: Session, _: Settings) -> Iterator[Finding]:
 
 
 def _curves_have_no_gaps(session: Session, _: Settings) -> Iterator[Finding]:
-    """A step that is there twice is refused by the table's own key."""
+    """A step that is there twice is refused by the table's own key. An imported job's curve begins
+    where its first attempt did."""
+    first = select(Attempt.job_number, Attempt.start_step).where(Attempt.number == 1)
+    begins: dict[int, int] = dict(session.execute(first).all())
     for job in session.scalars(select(Job).where(Job.epoch > 0)):
         every = log_every_steps(job.total_steps)
         series = read_series(session, job, REPORTED_ALWAYS, max_points=1_000_000)
-        steps = [0, *(step for step, _ in series.points)]
+        steps = [begins.get(job.number, 0), *(step for step, _ in series.points)]
         if job.status == JobStatus.SUCCEEDED:
             steps.append(job.step)
         gaps = [(a, b) for a, b in pairwise(steps) if b - a > every]

@@ -45,11 +45,12 @@ def insert_job(
     spec: JobSpec,
     cloned_from: str | None = None,
     group: JobGroup | None = None,
+    job_id: str | None = None,
 ) -> Job:
     begins = spec.init_from
     assert begins is None or begins.sha256 is not None, "it is resolved, and held"
     row = insert(Job).values(
-        id=new_id("job"),
+        id=job_id or new_id("job"),
         name=spec.resolved_name(),
         labels=dict(spec.labels),
         environment_id=spec.environment.id,

@@ -107,6 +107,22 @@ _ANEW: Mapping[str, Any] = {
 }
 
 
+def _cannot_go_on(job: Job) -> str | None:
+    """Why an ended job has nothing to go on from, though it has trained."""
+    if job.expired_at is not None:
+        return (
+            f"The training checkpoints of job {job.id} were deleted after their time to live "
+            "(checkpointing.ttl_seconds): it cannot go on, and must not begin again unasked. "
+            "Clone it instead."
+        )
+    if job.reason == Reason.IMPORTED and job.resume_checkpoint_id is None:
+        return (
+            f"Job {job.id} was imported with its weights alone, and has no replay to go on with. "
+            "Import all files of the checkpoint instead."
+        )
+    return None
+
+
 def phase_of(job: Job) -> Phase:
     if job.status != JobStatus.RUNNING:
         return Phase(job.status)
@@ -120,7 +136,7 @@ def allowed_actions(job: Job) -> list[Action]:
         action
         for action, to in TRANSITIONS.items()
         if to.get(phase, phase) != phase or (action is Action.EXTEND and phase in to)
-        if job.expired_at is None or action not in _CONTINUES
+        if action not in _CONTINUES or _cannot_go_on(job) is None
     ]
 
 
@@ -194,14 +210,9 @@ def _require_allowed(job: Job, action: Action, phase: Phase) -> Phase:
             param="job_id",
             phase=phase,
         )
-    if job.expired_at is not None and action in _CONTINUES:
-        raise TransitionRefused(
-            f"The training checkpoints of job {job.id} were deleted after their time to live "
-            "(checkpointing.ttl_seconds): it cannot go on, and must not begin again unasked. "
-            "Clone it instead.",
-            param="job_id",
-            phase=phase,
-        )
+    why = _cannot_go_on(job) if action in _CONTINUES else None
+    if why is not None:
+        raise TransitionRefused(why, param="job_id", phase=phase)
     return to
 
 

@@ -9,13 +9,14 @@ import shutil
 import tempfile
 import uuid
 from collections import deque
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from store.artifacts import (
     GENERATIONS,
+    NO_ATTEMPT,
     ArtifactFolder,
     CheckpointCorrupt,
     FoundFolder,
@@ -110,6 +111,22 @@ class RemoteArtifacts:
         self._uploaded.clear()
         self._forget_all_but_the_last(stored.folder)
         return published
+
+    @contextmanager
+    def incoming(self, job_id: str, /) -> Iterator[Path]:
+        # Locked, or a worker of this host would make room there.
+        with self._cache.using(job_id), self._folder.incoming(job_id) as path:
+            yield path
+
+    def take_in(self, job_id: str, step: int, save: Callable[[Path], None], /) -> StoredFolder:
+        """Nobody here trains it, so no copy stays in the cache."""
+        stored = ArtifactFolder(self.root).write(job_id, NO_ATTEMPT, step, save)
+        try:
+            # One of its own: requests share this object, and it remembers what it uploaded.
+            uploader = RemoteArtifacts(self.root, self._objects)
+            return uploader.publish(stored, NO_ATTEMPT, None)
+        finally:
+            self._folder.remove(stored.folder)
 
     def _still_there(self, last: CheckpointFiles) -> dict[str, int]:
         """Epochs by hash. One that somebody took away or spoilt is uploaded again."""

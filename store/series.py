@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.orm import Session
 
+from store.artifacts import NO_ATTEMPT
 from store.tables import Attempt, Evaluation, Event, Job, MetricKey, MetricPoint
 
 _FLAGS = {1: "NaN", 2: "Infinity", 3: "-Infinity"}
@@ -44,6 +45,7 @@ def attempt_ceilings(session: Session, job_number: int) -> dict[int, float]:
         # supersedes nothing, also when it died before it started.
         first_own = -1 if fresh else start_step
         lowest_later_start = min(lowest_later_start, first_own)
+    ceilings[NO_ATTEMPT] = lowest_later_start  # what was imported came before them all
     return ceilings
 
 

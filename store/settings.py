@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     # Limits of one job and one request.
     job_memory_bytes: int = Field(default_factory=_half_of_physical_memory, gt=0)
     max_body_bytes: int = Field(default=1 << 20, gt=0)
+    # Of a checkpoint that is imported: a replay of a million pixel frames is the largest.
+    max_import_bytes: int = Field(default=16 << 30, gt=0)
     max_batch: int = Field(default=256, ge=1)
 
     @model_validator(mode="after")

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     EPISODES_EXHAUSTED = "episodes_exhausted"
     SECONDS_EXHAUSTED = "seconds_exhausted"
     TARGET_REACHED = "target_reached"
+    IMPORTED = "imported"
     CANCELLED_BY_USER = "cancelled_by_user"
     PAUSED_BY_USER = "paused_by_user"
     RESUMED_BY_USER = "resumed_by_user"

@@ -4,12 +4,18 @@ A trainer always writes into a folder of its host. What a row names is safe befo
 committed: `publish` comes first. Why, and what it promises: docs/decisions/storage.md.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from store.artifacts import ArtifactFolder, CheckpointCorrupt, FoundFolder, StoredFolder
+from store.artifacts import (
+    NO_ATTEMPT,
+    ArtifactFolder,
+    CheckpointCorrupt,
+    FoundFolder,
+    StoredFolder,
+)
 from store.checkpoint_files import CheckpointFiles
 from store.errors import FileGone
 from store.settings import Settings
@@ -33,6 +39,14 @@ class Artifacts(Protocol):
         self, stored: StoredFolder, epoch: int, last: CheckpointFiles | None, /
     ) -> StoredFolder:
         """When it returns, any host can resume from it. `last`: the newest that a row names."""
+
+    def incoming(self, job_id: str, /) -> AbstractContextManager[Path]:
+        """An empty folder of this host while it lasts, for what a request brings."""
+
+    def take_in(self, job_id: str, step: int, save: Callable[[Path], None], /) -> StoredFolder:
+        """A checkpoint that no attempt has written, made safe as by `publish`. `save` may move
+        files of `incoming` into the empty folder it is given. After an exception, what is left is
+        garbage at most."""
 
     def remove(self, names: Collection[str]) -> None:
         """Folders and objects that no row names any more."""
@@ -77,6 +91,13 @@ class LocalArtifacts:
         self, stored: StoredFolder, _epoch: int, _last: CheckpointFiles | None, /
     ) -> StoredFolder:
         return stored
+
+    def incoming(self, job_id: str, /) -> AbstractContextManager[Path]:
+        return self._folder.incoming(job_id)
+
+    def take_in(self, job_id: str, step: int, save: Callable[[Path], None], /) -> StoredFolder:
+        # Not `self._folder`: requests share this object, and a folder remembers what it wrote.
+        return ArtifactFolder(self.root).write(job_id, NO_ATTEMPT, step, save)
 
     def remove(self, names: Collection[str]) -> None:
         for name in names:

@@ -15,7 +15,7 @@ from mrq_core.config import NETWORK_SETTINGS, REPLAY_SETTINGS
 from store.errors import InvalidInput, NotFound
 from store.pins import hold
 from store.spec import EnvironmentSpec, InitFromSpec, JobSpec
-from store.states import CheckpointKind
+from store.states import CheckpointKind, Reason
 from store.tables import Checkpoint, Job
 
 BY_CHECKPOINT, BY_JOB = "init_from.checkpoint_id", "init_from.job_id"
@@ -78,9 +78,18 @@ def _checkpoint(session: Session, identity: str, *, pin: bool) -> Checkpoint | N
     return hold(session, identity) if pin else session.get(Checkpoint, identity)
 
 
+def _weights_alone(job: Job) -> bool:
+    return job.reason == Reason.IMPORTED and job.resume_checkpoint_id is None
+
+
 def _newest(session: Session, job: Job, *, pin: bool) -> Checkpoint:
-    """The one that the job itself would go on from."""
+    """The one that the job itself would go on from, or weights that were imported alone."""
     identity = job.resume_checkpoint_id
+    if _weights_alone(job):
+        only = select(Checkpoint.id).where(
+            Checkpoint.job_number == job.number, Checkpoint.kind == CheckpointKind.TRAINING
+        )
+        identity = session.scalars(only).one_or_none()
     found = None if identity is None else _checkpoint(session, identity, pin=pin)
     if found is not None:
         return found
@@ -131,6 +140,12 @@ def _require_fit(spec: JobSpec, load: str, job: Job, checkpoint: Checkpoint) -> 
     except ValidationError:
         text = f"{BY_CHECKPOINT}={checkpoint.id!r}: the spec of its job {job.id} is of another "
         raise InvalidInput(f"{text}release, and cannot be read.", param=BY_CHECKPOINT) from None
+    if load == "all" and _weights_alone(job):
+        raise InvalidInput(
+            f"{BY_CHECKPOINT}={checkpoint.id!r} of {job.id} was imported with its weights alone: "
+            "init_from.load='all' has no replay to begin with; allowed: 'weights'.",
+            param="init_from.load",
+        )
     found = list(_misfits(spec, theirs))
     advice = "give this job the same"
     if not found and load == "all":

@@ -24,51 +24,17 @@ from safetensors import SafetensorError
 
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
-from mrq_core.run import TrainingRun, WarmStart
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
 from store.artifacts import GENERATIONS, NO_SPACE, ArtifactFolder
 from store.processes import die_with_parent
-from store.spec import JobSpec, log_every_steps
+from store.spec import JobSpec
 from store.states import Reason
+from store.training_runs import training_run
 from worker.channel import STACK_SIGNAL, Kind, Message, Order, StopRequest, send
 
 PACE_WINDOW_SECONDS = 30.0
 ALIVE_SECONDS = 5.0
-
-
-def training_run(spec: JobSpec, device: str) -> TrainingRun:
-    total = spec.budget.total_steps
-    assert spec.evaluation.every_steps is not None
-    assert spec.checkpointing.every_steps is not None
-    return TrainingRun(
-        environment_id=spec.environment.entry.gymnasium_id,
-        environment_kwargs=spec.environment.kwargs,
-        max_episode_steps=spec.environment.max_episode_steps,
-        action_repeat=spec.environment.action_repeat,
-        history=spec.environment.history,
-        limit_terminates=spec.environment.limit_terminates,
-        hyperparameters=spec.algorithm.hyperparameters,
-        total_steps=total,
-        max_episodes=spec.budget.max_episodes,
-        target_return=spec.early_stopping.target_return,
-        seed=spec.seed,
-        warm_start=_warm_start(spec),
-        evaluation_every=spec.evaluation.every_steps,
-        evaluation_episodes=spec.evaluation.episodes,
-        evaluation_mode=spec.evaluation.action_mode,
-        checkpoint_every=spec.checkpointing.every_steps,
-        log_every=log_every_steps(total),
-        device=device,
-    )
-
-
-def _warm_start(spec: JobSpec) -> WarmStart | None:
-    begins = spec.init_from
-    if begins is None:
-        return None
-    assert begins.sha256 is not None, "it is resolved"
-    return WarmStart(sha256=begins.sha256, load=begins.load)
 
 
 class Pace:

@@ -3,6 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -13,6 +16,14 @@ from app.main import create_app
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import BEARER
+from tests.app.importing import (
+    SPEC,
+    Files,
+    assert_nothing_remains,
+    files_of,
+    make_checkpoint,
+    post,
+)
 
 
 @pytest.fixture
@@ -54,3 +65,42 @@ def serve(app: FastAPI) -> Iterator[Callable[[], str]]:
     server.should_exit = True
     if thread.is_alive():
         thread.join()
+
+
+@pytest.fixture
+def make_client(settings: Settings, database: Database) -> Iterator[Callable[[], TestClient]]:
+    """Of a server with the settings as they are by then."""
+    with ExitStack() as stack:
+
+        def make() -> TestClient:
+            app = create_app(settings)
+            client = TestClient(app, headers=BEARER, raise_server_exceptions=False)
+            return stack.enter_context(client)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def _checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    make_checkpoint(folder)
+    return folder
+
+
+@pytest.fixture
+def files(_checkpoint: Path) -> Files:
+    """Of a training checkpoint."""
+    return files_of(_checkpoint)
+
+
+@pytest.fixture
+def refused(client: TestClient, database: Database, settings: Settings) -> Callable[..., Any]:
+    """Posts, and sees that nothing remains of what is refused."""
+
+    def send(files: Files, spec: Any = SPEC) -> Any:
+        answer = post(client, files, spec)
+        assert answer.status_code == 422, answer.text
+        assert_nothing_remains(database, settings)
+        return answer.json()
+
+    return send

@@ -51,6 +51,7 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "post /jobs",
         "get /jobs",
         "post /jobs/batch",
+        "post /checkpoints/import",
         "get /jobs/{job_id}",
         "patch /jobs/{job_id}",
         "delete /jobs/{job_id}",
@@ -96,6 +97,7 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         has_body = (method, path) in {
             ("post", "/jobs"),
             ("post", "/jobs/batch"),
+            ("post", "/checkpoints/import"),
             ("patch", "/jobs/{job_id}"),
             ("post", "/job-groups/{group_id}/cancel"),
             ("post", "/job-groups/{group_id}/extend"),

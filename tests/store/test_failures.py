@@ -18,6 +18,7 @@ BY_DESIGN = {
     Reason.EPISODES_EXHAUSTED,
     Reason.SECONDS_EXHAUSTED,
     Reason.TARGET_REACHED,
+    Reason.IMPORTED,
     Reason.CANCELLED_BY_USER,
     Reason.PAUSED_BY_USER,
     Reason.RESUMED_BY_USER,

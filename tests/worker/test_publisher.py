@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -58,6 +58,12 @@ class Store(Artifacts):
         return nullcontext()
 
     def resume(self, files: CheckpointFiles, _epoch: int, /) -> Path:
+        raise NotImplementedError
+
+    def incoming(self, job_id: str, /) -> AbstractContextManager[Path]:
+        raise NotImplementedError
+
+    def take_in(self, job_id: str, step: int, save: Callable[[Path], None], /) -> StoredFolder:
         raise NotImplementedError
 
     def sweep(self, job_id: str, named: set[str], epoch: int) -> None:

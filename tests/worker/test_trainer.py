@@ -20,9 +20,10 @@ from mrq_core.run import WarmStart
 from mrq_core.spaces import SpaceError
 from store.spec import JobSpec
 from store.states import Reason
+from store.training_runs import training_run
 from worker import trainer
 from worker.channel import Order, StopRequest
-from worker.trainer import Beacon, Pace, reason_for, training_run
+from worker.trainer import Beacon, Pace, reason_for
 
 
 def _pace(*times: float) -> Pace:

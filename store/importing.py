@@ -1,0 +1,172 @@
+"""A checkpoint that came over HTTP becomes a job that has ended, without an attempt.
+
+As with an attempt's checkpoint, the row is committed after the files are safe: what is interrupted
+in between leaves files without a row, which `mrq gc` removes.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
+
+from store.artifacts import NO_ATTEMPT, NO_SPACE, StoredFolder, manifest_hash, require_space
+from store.checkpoint_files import CheckpointFiles, manifest_of
+from store.clock import now_ms
+from store.database import Database
+from store.errors import SetupError, StorageFull, StorageUnreachable
+from store.events import append_event
+from store.idempotency import find_earlier, once
+from store.ids import new_id
+from store.imported_checkpoint import ImportedCheckpoint, examine
+from store.jobs import insert_job
+from store.spec import JobSpec
+from store.states import CheckpointKind, JobStatus, Reason
+from store.storage import Artifacts
+from store.tables import Checkpoint, Job
+
+logger = logging.getLogger(__name__)
+
+SPEC = "spec"
+_NOT_ALLOWED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """What a request brought: files in a folder of its own, and the hash of everything by name."""
+
+    job_id: str  # of the job that is to be made of it
+    folder: Path
+    hashes: Mapping[str, str]  # that of the spec, too, which is no file
+
+    @property
+    def names(self) -> set[str]:
+        return {*self.hashes} - {SPEC}
+
+    @property
+    def identity(self) -> bytes:
+        """The same for the same content, however its parts were ordered and divided."""
+        return manifest_hash(self.hashes).encode()
+
+
+def import_checkpoint(
+    database: Database,
+    artifacts: Artifacts,
+    spec: JobSpec,
+    upload: Upload,
+    *,
+    idempotency_key: str | None = None,
+) -> tuple[Job, bool]:
+    """Returns the job and whether it is new, as `once` does. Nothing is stored of what is refused:
+    see `examine`."""
+    earlier = find_earlier(database, idempotency_key, upload.identity)
+    if earlier is not None:
+        return earlier, False
+    found = examine(upload.folder, upload.names, spec, lambda: os.utime(upload.folder))
+    with storage_told():
+        stored = artifacts.take_in(upload.job_id, found.step, _moving(upload))
+    _require_as_received(artifacts, stored, upload)
+
+    def make(session: Session) -> Job:
+        return _insert(session, spec, upload.job_id, found, stored)
+
+    # Not removed on an exception: who knows whether the commit came through? Without a row it is
+    # garbage, and a row without its files would be a loss.
+    job, is_new = once(database, idempotency_key, upload.identity, make)
+    if not is_new:  # another request with this key was faster
+        _discard(artifacts, stored)
+    return job, is_new
+
+
+def require_space_for(folder: Path, size: int, reserve_bytes: int) -> None:
+    with storage_told():
+        require_space(folder, 0, size + reserve_bytes)
+
+
+@contextmanager
+def storage_told() -> Iterator[None]:
+    """What its disk says, in the service's words."""
+    try:
+        yield
+    except OSError as error:
+        logger.error("an import cannot be stored: %s", error)
+        if error.errno in NO_SPACE:
+            text = "There is no space for this checkpoint. Nothing was stored."
+            raise StorageFull(text) from error
+        if error.errno in _NOT_ALLOWED:
+            raise SetupError(
+                "This server may not write where training checkpoints are kept "
+                "(MRQ_ARTIFACT_DIR). Nothing was stored."
+            ) from error
+        raise
+
+
+def _moving(upload: Upload) -> Callable[[Path], None]:
+    def save(folder: Path) -> None:
+        for name in sorted(upload.names):
+            (upload.folder / name).rename(folder / name)
+
+    return save
+
+
+def _require_as_received(artifacts: Artifacts, stored: StoredFolder, upload: Upload) -> None:
+    """It was hashed on its way in and again from the disk, after it was checked there."""
+    for name, sha256 in stored.files.items():
+        if sha256 != upload.hashes[name]:
+            _discard(artifacts, stored)
+            raise OSError(errno.EIO, "not what was received", str(upload.folder / name))
+
+
+def _discard(artifacts: Artifacts, stored: StoredFolder) -> None:
+    try:
+        artifacts.remove(CheckpointFiles.stored(stored).names)
+    except StorageUnreachable:
+        logger.warning("%s is left for `mrq gc`", stored.folder)
+
+
+def _insert(
+    session: Session, spec: JobSpec, job_id: str, found: ImportedCheckpoint, stored: StoredFolder
+) -> Job:
+    """Queued for no longer than this transaction: nobody sees it so."""
+    job = insert_job(session, spec, job_id=job_id)
+    identity = new_id("ckpt")
+    session.execute(
+        insert(Checkpoint).values(
+            id=identity,
+            job_number=job.number,
+            attempt=NO_ATTEMPT,
+            step=found.step,
+            kind=CheckpointKind.TRAINING,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            format_version=stored.format_version,
+            manifest=manifest_of(stored) | {"episodes": found.episodes},
+            folder=stored.folder,
+            created_at=now_ms(),
+        )
+    )
+    data: dict[str, Any] = {"step": found.step, "checkpoint_id": identity}
+    append_event(session, job.number, "checkpoint", data | {"kind": CheckpointKind.TRAINING})
+    ended = {"status": JobStatus.SUCCEEDED, "reason": Reason.IMPORTED}
+    session.execute(
+        update(Job)
+        .where(Job.number == job.number)
+        .values(
+            **ended,
+            step=found.step,
+            best_return=found.best_return,
+            # Weights alone: there is nothing to go on from.
+            resume_checkpoint_id=identity if found.resumable else None,
+            finished_at=now_ms(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    append_event(session, job.number, "status", ended)
+    session.refresh(job)
+    return job

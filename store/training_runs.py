@@ -1,0 +1,38 @@
+"""A job's spec as the algorithm takes it."""
+
+from mrq_core.run import TrainingRun, WarmStart
+from store.spec import JobSpec, log_every_steps
+
+
+def training_run(spec: JobSpec, device: str) -> TrainingRun:
+    total = spec.budget.total_steps
+    assert spec.evaluation.every_steps is not None
+    assert spec.checkpointing.every_steps is not None
+    return TrainingRun(
+        environment_id=spec.environment.entry.gymnasium_id,
+        environment_kwargs=spec.environment.kwargs,
+        max_episode_steps=spec.environment.max_episode_steps,
+        action_repeat=spec.environment.action_repeat,
+        history=spec.environment.history,
+        limit_terminates=spec.environment.limit_terminates,
+        hyperparameters=spec.algorithm.hyperparameters,
+        total_steps=total,
+        max_episodes=spec.budget.max_episodes,
+        target_return=spec.early_stopping.target_return,
+        seed=spec.seed,
+        warm_start=_warm_start(spec),
+        evaluation_every=spec.evaluation.every_steps,
+        evaluation_episodes=spec.evaluation.episodes,
+        evaluation_mode=spec.evaluation.action_mode,
+        checkpoint_every=spec.checkpointing.every_steps,
+        log_every=log_every_steps(total),
+        device=device,
+    )
+
+
+def _warm_start(spec: JobSpec) -> WarmStart | None:
+    begins = spec.init_from
+    if begins is None:
+        return None
+    assert begins.sha256 is not None, "it is resolved"
+    return WarmStart(sha256=begins.sha256, load=begins.load)
