@@ -41,7 +41,8 @@ run: setup ## Start the service here; Ctrl+C stops it
 	@$(BIN)/mrq up
 
 test: setup setup-browser ## Run every test
-	$(BIN)/pytest -q --numprocesses logical --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest -q --numprocesses logical --maxprocesses 4 --dist worksteal --ignore tests/hosts
+	$(BIN)/pytest -q tests/hosts
 
 check: setup ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .
