@@ -33,12 +33,14 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.FileGone: 410,
     refusals.PolicyBroken: 409,
     refusals.BodyTooLarge: 413,
+    domain.DatasetTooLarge: 413,
     refusals.UnsupportedMediaType: 415,
     domain.InvalidInput: 422,
     refusals.ActRefused: 422,
     refusals.QueueFull: 429,
     domain.StorageUnreachable: 503,
     domain.SetupError: 503,
+    domain.StorageFull: 507,
 }
 HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="mrq"'},

@@ -127,6 +127,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     revision = _body({"$ref": _REF + Revision.__name__})
     document["paths"]["/jobs/{job_id}"]["patch"]["requestBody"] = revision
     document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)
+    csv = {"required": True, "content": {"text/csv": {"schema": _STRING}}}
+    document["paths"]["/datasets"]["post"]["requestBody"] = csv
     document["paths"][PATH] = {"post": _act()}
     for path, operations in document["paths"].items():
         for operation in operations.values():

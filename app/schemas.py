@@ -333,6 +333,9 @@ class PolicyView(TypedDict):
 
 
 class EnvironmentView(TypedDict):
+    """`dataset_role`: of the dataset that a job needs, whose further columns widen
+    `observation_shape`."""
+
     id: str
     gymnasium_id: str
     area: str
@@ -344,7 +347,103 @@ class EnvironmentView(TypedDict):
     action_components: list[int]
     masked: bool
     max_episode_steps: int
+    dataset_role: str | None
     kwargs_schema: dict[str, Any]
+
+
+class DatasetColumns(TypedDict):
+    """`roles`: which column is what; `features`: the further ones."""
+
+    roles: dict[str, str]
+    features: list[str]
+
+
+class DatasetLinks(TypedDict):
+    self: str
+    preview: str
+    validation: str
+
+
+class DatasetView(TypedDict):
+    id: str
+    name: str
+    version: int
+    role: str
+    sha256: str
+    size_bytes: int
+    rows: int
+    columns: DatasetColumns
+    job_count: int
+    created_at: Time | None
+    links: DatasetLinks
+
+
+class DatasetDetail(DatasetView):
+    """`used_by`: the newest jobs that pin it."""
+
+    used_by: list[str]
+    warnings: list[str]
+
+
+class PreviewView(TypedDict):
+    """The first rows, each cell as it stands in the file."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+
+class HistogramView(TypedDict):
+    counts: list[int]
+    edges: list[float]
+
+
+class ColumnView(TypedDict):
+    name: str
+    role: str
+    type: str
+    missing: int
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+    median: float
+    distinct: int
+    constant: bool
+    histogram: HistogramView
+
+
+class GapView(TypedDict):
+    after: Time
+    seconds: float
+
+
+class TimeView(TypedDict):
+    column: str
+    first: Time
+    last: Time
+    usual_step_seconds: float
+    gap_count: int
+    gaps: list[GapView]
+
+
+class AheadView(TypedDict):
+    """What a column goes with most of all that comes later, by rank correlation; `known`: the
+    largest with anything that is known on its row."""
+
+    column: str
+    of: str
+    rows_ahead: int
+    correlation: float
+    known: float
+    suspect: bool
+
+
+class ValidationView(TypedDict):
+    rows: int
+    columns: list[ColumnView]
+    time: TimeView
+    lookahead: list[AheadView]
+    warnings: list[str]
 
 
 class HealthView(TypedDict):

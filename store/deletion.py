@@ -21,6 +21,7 @@ from store.tables import (
     Event,
     IdempotencyRecord,
     Job,
+    JobDataset,
     JobGroup,
     MetricPoint,
     Policy,
@@ -29,7 +30,7 @@ from store.tables import (
 # A round takes no longer than a heartbeat's worth of patience.
 PURGED_AT_ONCE = 20
 # Those that refer to others first.
-_PARTS = (Evaluation, Checkpoint, MetricPoint, Event, Attempt, IdempotencyRecord)
+_PARTS = (Evaluation, Checkpoint, MetricPoint, Event, Attempt, IdempotencyRecord, JobDataset)
 
 
 def delete_job(database: Database, job_id: str, *, with_policies: bool = False) -> Job:

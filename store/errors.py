@@ -2,11 +2,14 @@
 
 DomainError
 ├── InvalidInput          a value the user can change: names the field, the value, what is allowed
+│   ├── DatasetRefused
 │   └── IdempotencyKeyReused
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
 ├── NotReady              right request, too early
 ├── Pinned                something else still needs it
+├── DatasetTooLarge
+├── StorageFull
 ├── FileGone              a row names it, and it is not there
 ├── StorageUnreachable    nothing is known of what the object store holds
 └── SetupError            the operator's problem: data folder, schema, port
@@ -38,6 +41,22 @@ class EstimateTooLarge(InvalidInput):
 
 class IdempotencyKeyReused(InvalidInput):
     code = "idempotency_key_reused"
+
+
+class DatasetRefused(InvalidInput):
+    """The file says something that cannot be trained on; `problems` say where."""
+
+    code = "dataset_refused"
+
+
+class DatasetTooLarge(DomainError):
+    code = "dataset_too_large"
+
+
+class StorageFull(DomainError):
+    """Of this server's disk, or the one that it writes to."""
+
+    code = "storage_full"
 
 
 class NotFound(DomainError):

@@ -10,17 +10,19 @@ from sqlalchemy.orm import Session
 from store.artifacts import CheckpointCorrupt
 from store.checkpoint_files import CheckpointFiles, training_names
 from store.database import Database
+from store.dataset_files import file_name, open_dataset_files
 from store.invariants import Finding
 from store.settings import Settings
 from store.states import CheckpointKind, JobStatus
 from store.storage import open_artifacts
-from store.tables import Checkpoint, Job
+from store.tables import Checkpoint, Dataset, Job
 
 
 @dataclass(frozen=True, kw_only=True)
 class Garbage:
     folder: str  # relative to the artifact folder, or an object's name
     size_bytes: int
+    is_dataset: bool = False
 
 
 def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
@@ -39,13 +41,29 @@ def find_garbage(database: Database, settings: Settings) -> list[Garbage]:
         if each.folder not in named
         and each.modified_at < oldest
         and not (each.job_id in epochs and epochs[each.job_id] <= each.epoch)  # its owner's
+    ] + _stray_datasets(database, settings, oldest)
+
+
+def _stray_datasets(database: Database, settings: Settings, oldest: float) -> list[Garbage]:
+    """What an upload or a deletion left that did not come to its end."""
+    found = list(open_dataset_files(settings).stored())
+    with database.read() as session:
+        rows = session.execute(select(Dataset.sha256, Dataset.id))
+        named = {file_name(sha256, identity) for sha256, identity in rows}
+    return [
+        Garbage(folder=each.name, size_bytes=each.size_bytes, is_dataset=True)
+        for each in found
+        if each.name not in named and each.modified_at < oldest
     ]
 
 
 def remove_garbage(settings: Settings, garbage: list[Garbage]) -> None:
-    artifacts = open_artifacts(settings)
+    artifacts, datasets = open_artifacts(settings), open_dataset_files(settings)
     for each in garbage:
-        artifacts.remove_stray(each.folder)
+        if each.is_dataset:
+            datasets.remove(each.folder)
+        else:
+            artifacts.remove_stray(each.folder)
 
 
 def damaged_checkpoints(database: Database, settings: Settings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from store.clock import now_ms
 from store.cursor import decode_number, encode_cursor
 from store.database import Database
+from store.datasets import pin_dataset
 from store.errors import InvalidInput, NotFound
 from store.events import append_event
 from store.idempotency import once
@@ -42,6 +43,8 @@ def insert_job(
     cloned_from: str | None = None,
     group: JobGroup | None = None,
 ) -> Job:
+    dataset = spec.environment.dataset
+    assert (dataset is None) == (spec.environment.dataset_id is None), "`with_dataset` comes first"
     row = insert(Job).values(
         id=new_id("job"),
         name=spec.resolved_name(),
@@ -57,6 +60,8 @@ def insert_job(
         created_at=now_ms(),
     )
     job = session.scalars(row.returning(Job)).one()
+    if spec.environment.dataset_id is not None:
+        pin_dataset(session, job.number, spec.environment.dataset_id)
     append_event(session, job.number, "status", {"status": JobStatus.QUEUED})
     return job
 

@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from mrq_core.config import PRESETS, Hyperparameters
 from mrq_core.observations import ObservationForm
 from store.catalogue import CATALOGUE, EnvironmentEntry
+from store.dataset_fact import DatasetFact, what_is_wrong
 
 ID_PREFIXES = ("pol_", "job_", "ckpt_", "grp_")
 
@@ -111,7 +112,9 @@ class ObservationFact(Part):
 
 
 class EnvironmentSpec(Part):
-    """`max_episode_steps`, `history` and `observation` are never null once resolved."""
+    """`max_episode_steps`, `history` and `observation` are never null once resolved; `dataset` is
+    not where there is a `dataset_id`, and `observation` follows from it: see `store.job_dataset`.
+    """
 
     id: str = Field(max_length=128)
     kwargs: dict[str, Any] = Field(default_factory=dict, max_length=32)
@@ -134,6 +137,17 @@ class EnvironmentSpec(Part):
     observation: ObservationFact | None = Field(
         default=None,
         description="How observations reach the network: it follows from the rest.",
+        json_schema_extra={"readOnly": True},
+    )
+    dataset_id: str | None = Field(
+        default=None,
+        max_length=160,
+        description="`ds_...`, `name` (its newest version) or `name:3`, for an environment that "
+        "needs one.",
+    )
+    dataset: DatasetFact | None = Field(
+        default=None,
+        description="What the dataset is: it follows from its id.",
         json_schema_extra={"readOnly": True},
     )
 
@@ -161,8 +175,19 @@ class EnvironmentSpec(Part):
         return self
 
     @model_validator(mode="after")
+    def _check_dataset(self) -> Self:
+        wrong = what_is_wrong(
+            self.id, self.entry.dataset_role, self.dataset_id, self.dataset, self.kwargs
+        )
+        if wrong is not None:
+            raise refused(*wrong)
+        return self
+
+    @model_validator(mode="after")
     def _resolve(self) -> Self:
-        form = self.entry.form(self.history)
+        if self.entry.dataset_role and self.dataset is None:
+            return self  # to be resolved once its dataset is known
+        form = self.form
         fact = ObservationFact(kind=form.kind, shape=list(form.input_shape))
         if self.observation is not None and self.observation != fact:
             raise refused(
@@ -208,6 +233,8 @@ class EnvironmentSpec(Part):
 
     @property
     def form(self) -> ObservationForm:
+        if self.dataset is not None:
+            return self.dataset.form(self.history)
         return self.entry.form(self.history)
 
 

@@ -266,6 +266,48 @@ class Policy(Table):
     created_at: Mapped[int]
 
 
+class DatasetName(Table):
+    """The newest version that a name ever had, as of policies."""
+
+    __tablename__ = "dataset_names"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+
+
+class Dataset(Table):
+    """An uploaded file that was checked; immutable. The row is committed after the file is safe."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        CheckConstraint("role IN ('timeseries')", name="role"),
+        UniqueConstraint("name", "version"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    version: Mapped[int]
+    role: Mapped[str]
+    sha256: Mapped[str]
+    size_bytes: Mapped[int]
+    row_count: Mapped[int]
+    columns: Mapped[dict[str, Any]]  # which of them is what
+    report: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    created_at: Mapped[int]
+
+
+class JobDataset(Table):
+    """A job pins the dataset that it trains on, until it is purged."""
+
+    __tablename__ = "job_datasets"
+    __table_args__ = (Index("ix_job_datasets_dataset_id", "dataset_id"),)  # for ON DELETE RESTRICT
+
+    job_number: Mapped[int] = mapped_column(
+        ForeignKey("jobs.number"), primary_key=True, autoincrement=False
+    )
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="RESTRICT"))
+
+
 class IdempotencyRecord(Table):
     __tablename__ = "idempotency"
 

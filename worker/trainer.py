@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
-from mrq_core.run import TrainingRun
+from mrq_core.run import DatasetFile, TrainingRun
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
 from store.artifacts import GENERATIONS, NO_SPACE, ArtifactFolder
@@ -37,13 +37,15 @@ PACE_WINDOW_SECONDS = 30.0
 ALIVE_SECONDS = 5.0
 
 
-def training_run(spec: JobSpec, device: str) -> TrainingRun:
+def training_run(spec: JobSpec, device: str, dataset: str | None = None) -> TrainingRun:
+    """`dataset`: where its file is on this host."""
     total = spec.budget.total_steps
     assert spec.evaluation.every_steps is not None
     assert spec.checkpointing.every_steps is not None
     return TrainingRun(
         environment_id=spec.environment.entry.gymnasium_id,
         environment_kwargs=spec.environment.kwargs,
+        dataset=_dataset_file(spec, dataset),
         max_episode_steps=spec.environment.max_episode_steps,
         action_repeat=spec.environment.action_repeat,
         history=spec.environment.history,
@@ -59,6 +61,16 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
         checkpoint_every=spec.checkpointing.every_steps,
         log_every=log_every_steps(total),
         device=device,
+    )
+
+
+def _dataset_file(spec: JobSpec, path: str | None) -> DatasetFile | None:
+    fact = spec.environment.dataset
+    if fact is None:
+        return None
+    assert path is not None, "the supervisor has brought it"
+    return DatasetFile(
+        path=path, sha256=fact.sha256, roles=fact.roles, features=tuple(fact.features)
     )
 
 
@@ -187,7 +199,7 @@ def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
     resume_from = None if order.resume_from is None else Path(order.resume_from)
     beacon = Beacon(stop, reporter.say_alive)
     events: Iterator[Event] = train(
-        training_run(spec, order.device),
+        training_run(spec, order.device, order.dataset),
         resume_from=resume_from,
         stop=beacon,
         alive=beacon.alive,
