@@ -11,10 +11,12 @@ from app.auth import Authentication
 from app.body_limit import BodyLimit, Limit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
+from app.pages import backtest_routes as backtest_pages
 from app.pages import group_routes as group_pages
 from app.pages import routes as pages
 from app.pages.errors import error_page
 from app.routes import (
+    backtests,
     batch,
     datasets,
     environments,
@@ -67,10 +69,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestContext)
     app.router.routes.append(act_route(settings.max_batch))
     of_jobs = (jobs, batch, lifecycle, groups, results, files, events)
-    for module in (*of_jobs, policies, datasets, environments, health, session):
+    for module in (*of_jobs, policies, backtests, datasets, environments, health, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)
+    app.include_router(backtest_pages.router)
     openapi.install(app)
     return app
 

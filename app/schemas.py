@@ -446,6 +446,72 @@ class ValidationView(TypedDict):
     warnings: list[str]
 
 
+class StrategyView(TypedDict):
+    """`name`: policy, buy_and_hold, flat or random, of which it is the middle run. `equity`: at
+    `times` of the report, beginning with 1. `turnover`: traded values in units of the equity.
+    `hit_rate`: of the rows in which something was held, those that gained."""
+
+    name: str
+    total_return: float
+    sharpe: float | None
+    max_drawdown: float
+    turnover: float
+    trades: int
+    hit_rate: float | None
+    exposure: float
+    equity: list[float]
+
+
+class IntervalView(TypedDict):
+    low: float
+    high: float
+
+
+class IntervalsView(TypedDict):
+    """Of the policy; `lead`: over buy-and-hold."""
+
+    total_return: IntervalView
+    sharpe: IntervalView | None
+    lead: IntervalView
+
+
+class BacktestReport(TypedDict):
+    """`lead`: of the policy over buy-and-hold, in logarithms of the equity. `random_beaten`: the
+    share of random runs that earned less. Intervals: percentiles of a circular block bootstrap."""
+
+    rows: int
+    first: Time
+    last: Time
+    strategies: list[StrategyView]
+    times: list[Time]
+    confidence: float
+    block_rows: int
+    intervals: IntervalsView
+    lead: float
+    random_runs: int
+    random_beaten: float
+    promise: str
+
+
+class BacktestLinks(TypedDict):
+    self: str
+    policy: str
+    dataset: str
+    page: str
+
+
+class BacktestView(TypedDict):
+    """`look`: how many backtests on this dataset there were by then, this one included."""
+
+    id: str
+    policy_id: str
+    dataset_id: str
+    look: int
+    created_at: Time | None
+    report: BacktestReport
+    links: BacktestLinks
+
+
 class HealthView(TypedDict):
     status: Literal["ok"]
 

@@ -293,6 +293,7 @@ class Dataset(Table):
     row_count: Mapped[int]
     columns: Mapped[dict[str, Any]]  # which of them is what
     report: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    looks: Mapped[int] = mapped_column(default=0)  # at its test rows, by backtests
     created_at: Mapped[int]
 
 
@@ -306,6 +307,23 @@ class JobDataset(Table):
         ForeignKey("jobs.number"), primary_key=True, autoincrement=False
     )
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="RESTRICT"))
+
+
+class Backtest(Table):
+    """What a policy would have earned on the rows that nobody had looked at. Immutable."""
+
+    __tablename__ = "backtests"
+    __table_args__ = (
+        Index("ix_backtests_policy_id", "policy_id"),
+        Index("ix_backtests_dataset_id", "dataset_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    policy_id: Mapped[str] = mapped_column(ForeignKey("policies.id", ondelete="CASCADE"))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="RESTRICT"))
+    look: Mapped[int]  # at the dataset's test rows: the first, the second...
+    report: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    created_at: Mapped[int]
 
 
 class IdempotencyRecord(Table):

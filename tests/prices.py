@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def rows(count: int = 300, seed: int = 0) -> list[list[str]]:
 def csv_of(
     table: Sequence[Sequence[str]],
     header: Sequence[str] = HEADER,
-    further: Mapping[str, Sequence[float]] | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> bytes:
     """`further`: columns by name, one number for each row."""
     added = further or {}

@@ -1,4 +1,4 @@
-"""Uploaded datasets, and which job trains on which"""
+"""Uploaded datasets, which job trains on which, and backtests"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("row_count", sa.BigInteger(), nullable=False),
         sa.Column("columns", _JSON, nullable=False),
         sa.Column("report", _JSON, nullable=False),
+        sa.Column("looks", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("role IN ('timeseries')", name=op.f("ck_datasets_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
@@ -52,11 +53,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_number", name=op.f("pk_job_datasets")),
     )
     op.create_index("ix_job_datasets_dataset_id", "job_datasets", ["dataset_id"])
+    op.create_table(
+        "backtests",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("policy_id", sa.Text(), nullable=False),
+        sa.Column("dataset_id", sa.Text(), nullable=False),
+        sa.Column("look", sa.BigInteger(), nullable=False),
+        sa.Column("report", _JSON, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["policy_id"],
+            ["policies.id"],
+            name=op.f("fk_backtests_policy_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["dataset_id"],
+            ["datasets.id"],
+            name=op.f("fk_backtests_dataset_id"),
+            ondelete="RESTRICT",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_backtests")),
+    )
+    op.create_index("ix_backtests_policy_id", "backtests", ["policy_id"])
+    op.create_index("ix_backtests_dataset_id", "backtests", ["dataset_id"])
 
 
 def downgrade() -> None:
     """The files stay: the release before does not look at them, and `mrq gc` of a later one finds
     them without rows."""
+    op.drop_table("backtests")
     op.drop_index("ix_job_datasets_dataset_id", "job_datasets")
     op.drop_table("job_datasets")
     op.drop_table("datasets")

@@ -71,18 +71,18 @@ def _time(series: Series) -> dict[str, Any]:
     long = np.flatnonzero(steps > GAP_FACTOR * usual)
     return {
         "column": series.columns.roles[ROLES[0]],
-        "first": _iso(series.times[0]),
-        "last": _iso(series.times[-1]),
+        "first": iso_time(series.times[0]),
+        "last": iso_time(series.times[-1]),
         "usual_step_seconds": usual / 1e6,
         "gap_count": len(long),
         "gaps": [
-            {"after": _iso(series.times[row]), "seconds": float(steps[row]) / 1e6}
+            {"after": iso_time(series.times[row]), "seconds": float(steps[row]) / 1e6}
             for row in long[:MAX_GAPS]
         ],
     }
 
 
-def _iso(microseconds: np.int64) -> str:
+def iso_time(microseconds: np.int64) -> str:
     return f"{np.datetime64(int(microseconds), 'us').astype('datetime64[s]')}Z"
 
 

@@ -18,7 +18,7 @@ from mrq_core.markets.account import Account, Costs, Market
 from mrq_core.markets.decisions import BUY, HOLD, SELL, position_after
 from mrq_core.markets.features import HIGHEST, LOWEST, scaled_features
 from mrq_core.markets.split import SplitRefused, split
-from mrq_core.run import DatasetFile, TrainingRun
+from mrq_core.run import DatasetFile, Split, TrainingRun
 from mrq_core.tasks.trading import Trading, made_series
 from tests.prices import closes, csv_of, rows, series_of
 
@@ -155,7 +155,8 @@ def test_it_keeps_gymnasiums_contract() -> None:
 
 def test_training_and_evaluation_walk_through_their_own_rows(tmp_path: Path) -> None:
     data = stored(tmp_path, csv_of(rows(1_500)))
-    for name, allowed in (("train", range(895)), ("validation", range(900, 1_195))):
+    splits: dict[Split, range] = {"train": range(895), "validation": range(900, 1_195)}
+    for name, allowed in splits.items():
         env = Trading(**data, split=name)
         assert len(env.series) == 1_195, "the test split is not even in memory"
         starts = set()
@@ -202,7 +203,8 @@ def test_an_evaluation_sees_the_validation_split(tmp_path: Path) -> None:
         path=data["file"], sha256=data["sha256"], roles=data["roles"], features=data["features"]
     )
     run = TrainingRun(environment_id="mrq_core.tasks:mrq/Trading-v0", dataset=file, total_steps=1)
-    for name, expected in (("train", range(595)), ("validation", range(600, 795))):
+    splits: dict[Split, range] = {"train": range(595), "validation": range(600, 795)}
+    for name, expected in splits.items():
         trading = environment_of(run, name).env.unwrapped
         assert isinstance(trading, Trading)
         assert trading.rows == expected
