@@ -63,6 +63,7 @@ def test_a_byte_order_mark_empty_lines_and_windows_ends_are_fine() -> None:
         (5, 0, "2020-01-09,1", "Line 5 has 7 cells, the header names 6 columns"),
         (5, 4, "1\0", "Line 5 has a NUL byte"),
         (5, 4, '"1', "Line"),
+        (5, 4, "1" * 70_000, "Line 5 has more than 65,536 bytes"),
     ],
 )
 def test_a_bad_cell_is_named(line: int, column: int, cell: str, said: str) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mrq_core.environments import Environment, environment_of
 from mrq_core.errors import EnvironmentFault
+from mrq_core.evaluation import Evaluator
 from mrq_core.markets.account import Account, Costs, Market
 from mrq_core.markets.decisions import BUY, HOLD, SELL, position_after
 from mrq_core.markets.features import HIGHEST, LOWEST, scaled_features
@@ -208,6 +209,9 @@ def test_an_evaluation_sees_the_validation_split(tmp_path: Path) -> None:
         trading = environment_of(run, name).env.unwrapped
         assert isinstance(trading, Trading)
         assert trading.rows == expected
+    evaluating = Evaluator(run).environment.env.unwrapped
+    assert isinstance(evaluating, Trading)
+    assert evaluating.rows == splits["validation"]
     elsewhere = DatasetFile(
         path="/other/host", sha256=file.sha256, roles=file.roles, features=file.features
     )
