@@ -10,7 +10,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,9 @@ class DatasetFiles(Protocol):
     def fetch(self, name: str) -> Path:
         """A file of this host with these bytes, verified. `DatasetDamaged` if there is none."""
 
+    def check(self, name: str) -> None:
+        """Reads it where it is kept. `DatasetDamaged` if it is not what its name says."""
+
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
         """`FileGone` if it is not there."""
 
@@ -85,6 +88,9 @@ class LocalDatasetFiles:
 
     def fetch(self, name: str) -> Path:
         return _verified(self._root / name, name)
+
+    def check(self, name: str) -> None:
+        self.fetch(name)
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
         try:
@@ -153,18 +159,27 @@ class RemoteDatasetFiles:
         with suppress(DatasetDamaged):
             os.utime(_verified(path, name))
             return path
+        with self._downloaded(name) as temporary:
+            temporary.rename(path)
+        self._evict()
+        return path
+
+    def check(self, name: str) -> None:
+        """By a download: on the way nothing but the bytes themselves can tell."""
+        with self._downloaded(name):
+            return
+
+    @contextmanager
+    def _downloaded(self, name: str) -> Iterator[Path]:
         self._cache.mkdir(parents=True, exist_ok=True)
         temporary = self._cache / f"{_TEMPORARY}{uuid.uuid4().hex}"
         try:
             self._objects.get(self._at(name), temporary)
-            _verified(temporary, name)
-            temporary.rename(path)
+            yield _verified(temporary, name)
         except self._missing as error:
             raise DatasetDamaged(f"{FOLDER}/{name}: {error}") from error
         finally:
             temporary.unlink(missing_ok=True)
-        self._evict()
-        return path
 
     def read(self, name: str, start: int, stop: int) -> Iterator[bytes]:
         for at in range(start, stop, READ_BYTES):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from store.artifacts import CheckpointCorrupt
 from store.checkpoint_files import CheckpointFiles, training_names
 from store.database import Database
-from store.dataset_files import file_name, open_dataset_files
+from store.dataset_files import DatasetDamaged, file_name, open_dataset_files
 from store.invariants import Finding
 from store.settings import Settings
 from store.states import CheckpointKind, JobStatus
@@ -82,6 +82,26 @@ def damaged_checkpoints(database: Database, settings: Settings) -> Iterator[Find
                 job_id=job_id,
                 text=f"checkpoint {checkpoint.id} of step {checkpoint.step}: {error}",
                 advice="its job falls back to the one before; see to the disk",
+            )
+
+
+def damaged_datasets(database: Database, settings: Settings) -> Iterator[Finding]:
+    """Reads every dataset that a row names, where it is kept."""
+    files = open_dataset_files(settings)
+    with database.read() as session:
+        found = session.scalars(select(Dataset).order_by(Dataset.id)).all()
+    for dataset in found:
+        try:
+            files.check(file_name(dataset.sha256, dataset.id))
+        except DatasetDamaged as error:
+            with database.read() as session:
+                if session.get(Dataset, dataset.id) is None:
+                    continue  # deleted meanwhile
+            yield Finding(
+                invariant="I4",
+                job_id=dataset.id,
+                text=f"dataset {dataset.name}:{dataset.version}: {error}",
+                advice="its jobs fail; see to the disk, and upload the file again",
             )
 
 

@@ -9,7 +9,8 @@ the open of the next row, worse by `slippage`, and `fee` is taken of the traded 
 return of an episode says how much was earned in it.
 
 An episode ends where its split ends, truncated, for markets go on, and terminates when everything
-is lost. The rows of the test split are not in memory here: only a backtest reads them.
+is lost. The rows of the test split are let go when the file has been read, before anything is made
+of them: only a backtest uses them.
 Without a `file` the series is a made one, the same each time.
 """
 

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,12 +16,16 @@ from hypothesis import strategies as st
 from mrq_core.environments import Environment, environment_of
 from mrq_core.errors import EnvironmentFault
 from mrq_core.evaluation import Evaluator
+from mrq_core.events import Finished, Started
 from mrq_core.markets.account import Account, Costs, Market
 from mrq_core.markets.decisions import BUY, HOLD, SELL, position_after
 from mrq_core.markets.features import HIGHEST, LOWEST, scaled_features
 from mrq_core.markets.split import SplitRefused, split
 from mrq_core.run import DatasetFile, Split, TrainingRun
 from mrq_core.tasks.trading import Trading, made_series
+from mrq_core.training import train
+from tests.mrq_core.test_resume import follow, stop_at
+from tests.mrq_core.toys import tiny_run
 from tests.prices import closes, csv_of, rows, series_of
 
 FREE = Costs(fee=0.0, slippage=0.0)
@@ -159,7 +164,7 @@ def test_training_and_evaluation_walk_through_their_own_rows(tmp_path: Path) -> 
     splits: dict[Split, range] = {"train": range(895), "validation": range(900, 1_195)}
     for name, allowed in splits.items():
         env = Trading(**data, split=name)
-        assert len(env.series) == 1_195, "the test split is not even in memory"
+        assert len(env.series) == 1_195, "nothing is made of the test split"
         starts = set()
         for seed in range(20):
             _, info = env.reset(seed=seed)
@@ -254,3 +259,25 @@ def test_shuffling_future_rows_changes_nothing_that_was_before(
             walk.append((frames[market.row].tolist(), action, market.step(position)))
         walks.append((walk, frames[now].tolist()))
     assert walks[0] == walks[1]
+
+
+def test_a_run_that_goes_on_on_another_host_ends_as_one_that_ran_through(tmp_path: Path) -> None:
+    data = stored(tmp_path, csv_of(rows(400)))
+
+    def run_on(path: str) -> TrainingRun:
+        file = DatasetFile(
+            path=path, sha256=data["sha256"], roles=data["roles"], features=data["features"]
+        )
+        changes = {"dataset": file, "history": 4, "max_episode_steps": 40}
+        return tiny_run("mrq_core.tasks:mrq/Trading-v0", **changes)
+
+    torch.set_num_threads(1)
+    whole = list(train(run_on(data["file"])))[-1]
+    follow(train(run_on(data["file"]), stop=stop_at(61)), tmp_path)
+    elsewhere = tmp_path / "elsewhere.csv"
+    Path(data["file"]).rename(elsewhere)
+    rest = follow(train(run_on(str(elsewhere)), resume_from=tmp_path / "61"), tmp_path)
+    assert isinstance(whole, Finished)
+    assert rest[-1] == whole
+    assert isinstance(rest[0], Started)
+    assert rest[0].exact

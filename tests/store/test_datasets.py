@@ -21,7 +21,7 @@ from store.dataset_files import (
 )
 from store.datasets import Upload, add_dataset, delete_dataset, find_dataset
 from store.errors import FileGone, NotFound, Pinned, StorageUnreachable
-from store.garbage import find_garbage, remove_garbage
+from store.garbage import damaged_datasets, find_garbage, remove_garbage
 from store.job_dataset import with_dataset
 from store.jobs import submit_job
 from store.settings import Settings
@@ -225,6 +225,24 @@ def test_files_without_a_row_are_garbage_and_no_others(
     assert [each.folder for each in find_garbage(database, stored_in)] == [stray]
     remove_garbage(stored_in, find_garbage(database, stored_in))
     assert names(files) == [file_name(dataset.sha256, dataset.id)]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_damaged_file_is_found(
+    database: Database, make_settings: Callable[..., Settings], bucket: Bucket, tmp_path: Path
+) -> None:
+    local, remote = make_settings(), make_settings(artifacts_url=bucket.url)
+    for settings in (local, remote):
+        assert list(damaged_datasets(database, settings)) == []
+    dataset = add(database, remote, tmp_path)
+    name = file_name(dataset.sha256, dataset.id)
+    assert list(damaged_datasets(database, remote)) == []
+    (missing,) = damaged_datasets(database, local)
+    assert (missing.invariant, missing.job_id) == ("I4", dataset.id)
+    bucket.put(f"datasets/{name}", b"other bytes")
+    (spoilt,) = damaged_datasets(database, remote)
+    assert "dataset walk:1" in spoilt.text
+    assert "has sha256" in spoilt.text
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
