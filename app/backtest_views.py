@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from app.schemas import BacktestReport, BacktestView
+from app.dataset_schemas import BacktestReport, BacktestView
 from store.clock import to_rfc3339
 from store.tables import Backtest
 

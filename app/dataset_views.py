@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.schemas import DatasetDetail, DatasetView
+from app.dataset_schemas import DatasetDetail, DatasetView
 from store.clock import to_rfc3339
 from store.datasets import jobs_that_pin
 from store.tables import Dataset, JobDataset

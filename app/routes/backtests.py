@@ -8,9 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from app.answers import Json, page
 from app.backtest_views import backtest_view
 from app.backtesting import run_backtest
+from app.dataset_schemas import BacktestView
 from app.deps import ReadSession
 from app.routes.policies import Reference
-from app.schemas import BacktestView, Page
+from app.schemas import Page
 from app.serving.policies import LoadedPolicies
 from store.backtests import (
     Tested,

@@ -10,9 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.answers import Json, page
+from app.dataset_schemas import DatasetDetail, DatasetView, PreviewView, ValidationView
 from app.dataset_views import dataset_detail, dataset_views
 from app.deps import DatabaseDep, DatasetFilesDep, ReadSession, SettingsDep
-from app.schemas import DatasetDetail, DatasetView, Page, PreviewView, ValidationView
+from app.schemas import Page
 from app.uploads import received, require_csv
 from mrq_core.markets.table import MAX_LINE_BYTES, CsvTable, Limits, TableRefused
 from store.database import Database
