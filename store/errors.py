@@ -2,6 +2,8 @@
 
 DomainError
 ├── InvalidInput          a value the user can change: names the field, the value, what is allowed
+│   ├── EstimateTooLarge
+│   ├── EnvironmentNotInstalled
 │   └── IdempotencyKeyReused
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
@@ -34,6 +36,10 @@ class InvalidInput(DomainError):
 
 class EstimateTooLarge(InvalidInput):
     code = "estimate_too_large"
+
+
+class EnvironmentNotInstalled(InvalidInput):
+    code = "environment_not_installed"
 
 
 class IdempotencyKeyReused(InvalidInput):

@@ -16,6 +16,7 @@ from store.checkpoint_files import CheckpointFiles, training_names
 from store.database import Database
 from store.endings import finish, give_up_attempt
 from store.errors import Fenced, StorageUnreachable
+from store.installed import lacking_here
 from store.ownership import (
     Claim,
     claim_next,
@@ -91,6 +92,9 @@ class Supervisor:
             return
         except AllCheckpointsCorrupt as error:
             self._fail(claim, Reason.CHECKPOINT_CORRUPT, str(error))
+            return
+        if (lack := lacking_here(spec.environment.entry)) is not None:
+            self._fail(claim, Reason.SPEC_INVALID, lack)
             return
         start_from(self._database, claim, checkpoint)
         self._sweep(claim)

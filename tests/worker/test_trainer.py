@@ -86,6 +86,8 @@ def test_what_surrounds_the_environment_is_passed_on() -> None:
     assert run.limit_terminates
     plain = {"environment": {"id": "CarRacing-v3"}, "budget": {"total_steps": 1000}}
     assert training_run(JobSpec.model_validate(plain), "cpu").history == 4
+    pong = {"environment": {"id": "Atari/Pong-v5"}, "budget": {"total_steps": 1000}}
+    assert training_run(JobSpec.model_validate(pong), "cpu").evaluation_epsilon == 0.001
 
 
 def test_our_own_environments_are_imported_before_they_are_made() -> None:
