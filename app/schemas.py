@@ -353,10 +353,10 @@ class EnvironmentView(TypedDict):
     limit_terminates: bool
     evaluation_epsilon: float
     kwargs_schema: dict[str, Any]
-    extra: str
+    extra: str | None
     licence: str
     installed: bool | None
-    install: str
+    install: str | None
     suggested: SuggestionView
 
 

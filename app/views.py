@@ -38,6 +38,7 @@ from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
 from store.failures import RETRIES, fault_of
 from store.groups import group_ids
+from store.installed import is_installed
 from store.jobs import queue_position, queue_positions
 from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
@@ -330,8 +331,8 @@ def environment_view(
         "kwargs_schema": entry.kwargs.model_json_schema(),
         "extra": entry.extra,
         "licence": entry.licence,
-        "installed": None if workers_have is None else entry.extra in workers_have,
-        "install": install_command(entry.extra),
+        "installed": is_installed(entry, workers_have),
+        "install": None if entry.extra is None else install_command(entry.extra),
         "suggested": _suggestion(entry.suggestion),
     }
 

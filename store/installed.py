@@ -7,6 +7,7 @@ it.
 
 from store.catalogue.entry import EnvironmentEntry
 from store.catalogue.extras import Extra, extras_of_workers, install_command, missing_modules
+from store.catalogue.own import missing_module
 from store.errors import EnvironmentNotInstalled
 from store.settings import Settings
 from store.spec import JobSpec
@@ -20,26 +21,35 @@ def workers_have(settings: Settings) -> frozenset[Extra] | None:
 def refuse_if_not_installed(spec: JobSpec, settings: Settings) -> None:
     entry = spec.environment.entry
     known = workers_have(settings)
-    if known is None or entry.extra in known:
+    if entry.extra is None or known is None or entry.extra in known:
         return
     raise EnvironmentNotInstalled(
-        f"environment.id={entry.id!r} needs {_what_to_do(entry)}",
+        f"environment.id={entry.id!r} needs {_what_to_do(entry.extra)}",
         param="environment.id",
         extra=entry.extra,
         install=install_command(entry.extra),
     )
 
 
+def is_installed(entry: EnvironmentEntry, known: frozenset[Extra] | None) -> bool | None:
+    """`known` is what workers have. None: it cannot be told, as always of own environments."""
+    return None if known is None or entry.extra is None else entry.extra in known
+
+
 def lacking_here(entry: EnvironmentEntry) -> str | None:
     """For the worker: why it cannot train in it, or None if it can."""
+    if entry.extra is None:
+        package = missing_module(entry)
+        return package and f"{entry.id} needs the package {package!r}, which is not here"
     missing = missing_modules(entry.extra)
     if not missing:
         return None
-    return f"{entry.id} needs {_what_to_do(entry)}; missing here: {', '.join(missing)}"
+    told = _what_to_do(entry.extra)
+    return f"{entry.id} needs {told}; missing here: {', '.join(missing)}"
 
 
-def _what_to_do(entry: EnvironmentEntry) -> str:
+def _what_to_do(extra: Extra) -> str:
     return (
-        f"the extra {entry.extra!r}, which the workers do not have. Where they run: "
-        f"{install_command(entry.extra)}"
+        f"the extra {extra!r}, which the workers do not have. Where they run: "
+        f"{install_command(extra)}"
     )

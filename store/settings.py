@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda|cuda:\d{1,3})$")
     # The extras that workers have, with commas between. Empty: those here, if this machine trains.
     worker_extras: str = ""
+    # Environments of the operator's own, JSON or TOML. Empty: none.
+    environments_file: str = ""
     trainer_threads: int = Field(default=1, ge=1, le=256)  # one thread keeps runs bit-exact
 
     # Ownership (seconds). Worst case from a kill to re-queued: lease + reap.
@@ -108,6 +110,11 @@ class Settings(BaseSettings):
         if 0 < len(self.api_key.get_secret_value()) < 16:
             raise ValueError("MRQ_API_KEY must have at least 16 characters")
         return self
+
+    @property
+    def own_environments(self) -> Path | None:
+        file = self.environments_file
+        return Path(file).expanduser().absolute() if file else None
 
     @property
     def stated_extras(self) -> frozenset[str]:

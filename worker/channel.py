@@ -63,6 +63,7 @@ class Order:
     # What must be free before a checkpoint is written, beside twice the last one's size.
     reserve_bytes: int = 0
     last_size: int = 0  # of the checkpoint in `resume_from`
+    environments_file: str | None = None
 
 
 class StopRequest:

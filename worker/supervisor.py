@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from store.artifacts import NO_SPACE, CheckpointCorrupt, require_space
+from store.catalogue import use_own_environments
 from store.checkpoint_files import CheckpointFiles, training_names
 from store.database import Database
 from store.endings import finish, give_up_attempt
@@ -55,6 +56,7 @@ class Supervisor:
         draining: Callable[[], bool],
         trainer_module: str = TRAINER,
     ) -> None:
+        use_own_environments(settings.own_environments)
         self._database = database
         self._settings = settings
         self._worker = worker
@@ -108,6 +110,7 @@ class Supervisor:
             threads=self._settings.trainer_threads,
             reserve_bytes=self._settings.disk_reserve_bytes,
             last_size=0 if checkpoint is None else checkpoint.size_bytes,
+            environments_file=str(own) if (own := self._settings.own_environments) else None,
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)

@@ -28,6 +28,8 @@ from mrq_core.run import TrainingRun
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
 from store.artifacts import GENERATIONS, NO_SPACE, ArtifactFolder
+from store.catalogue import use_own_environments
+from store.catalogue.own import register_own
 from store.processes import die_with_parent
 from store.spec import JobSpec, log_every_steps
 from store.states import Reason
@@ -186,7 +188,10 @@ class Reporter:
 def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
     torch.set_num_threads(order.threads)
     reporter = Reporter(stream, order)
+    use_own_environments(None if order.environments_file is None else Path(order.environments_file))
     spec = JobSpec.model_validate(order.spec)
+    if spec.environment.entry.entry_point:
+        register_own(spec.environment.entry)
     resume_from = None if order.resume_from is None else Path(order.resume_from)
     beacon = Beacon(stop, reporter.say_alive)
     events: Iterator[Event] = train(

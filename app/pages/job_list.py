@@ -15,7 +15,7 @@ from app.pages.example import EXAMPLE
 from app.views import job_views
 from store.catalogue import CATALOGUE, EnvironmentEntry
 from store.catalogue.extras import Extra
-from store.installed import workers_have
+from store.installed import is_installed, workers_have
 from store.jobs import JobFilter, count_jobs_by_status, list_jobs
 from store.settings import Settings
 from store.states import JobStatus
@@ -103,7 +103,7 @@ def _environments_by_area(
     """Ids, each with a note for those that no job can train in at present."""
 
     def note(entry: EnvironmentEntry) -> str:
-        missing = workers_have is not None and entry.extra not in workers_have
+        missing = is_installed(entry, workers_have) is False
         return f"needs the extra {entry.extra}" if missing else ""
 
     groups = groupby(CATALOGUE.values(), key=lambda entry: entry.area)

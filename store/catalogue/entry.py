@@ -59,7 +59,8 @@ class EnvironmentEntry:
     evaluation_epsilon: float = 0.0
     kwargs: type[Kwargs] = Kwargs
     module: str = ""  # whose import registers it, where that is not Gymnasium
-    extra: Extra
+    entry_point: str = ""  # of the operator's own
+    extra: Extra | None  # None: the operator's own
     licence: str
     suggestion: Suggestion
 

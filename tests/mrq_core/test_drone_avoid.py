@@ -113,6 +113,8 @@ def test_what_it_sees_turns_with_it_and_ahead_is_where_it_looks() -> None:
     cos, sin = np.cos(env._heading()), np.sin(env._heading())
     turned = [cos * ahead + sin * left, cos * left - sin * ahead]
     np.testing.assert_allclose(seen[:2], turned, atol=1e-3)
+    wall = (HALF_WIDTH - env.data.qpos[1]) / sin
+    assert env.beams[0] == pytest.approx(wall, rel=1e-2), "the first beam looks ahead"
     fly(env, STAY, 30)
     fly(env, AHEAD, 20)
     along = env.data.qvel[:2] @ [np.cos(env._heading()), np.sin(env._heading())]
