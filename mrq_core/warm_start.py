@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from mrq_core.checkpoint import CHECKPOINT_FORMAT_VERSION, Arrays, load_agent
+from mrq_core.checkpoint import Arrays, load_agent
 from mrq_core.config import REPLAY_SETTINGS
 from mrq_core.errors import ResumeError
+from mrq_core.layout import AGENT, CHECKPOINT_FORMAT_VERSION, STATE
 from mrq_core.segments import load_replay
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ def begin_from(session: Session, directory: Path) -> None:
     start = session.run.warm_start
     assert start is not None, "the run says what to load"
     try:
-        state = json.loads((directory / "state.json").read_text())
+        state = json.loads((directory / STATE).read_text())
         _require_readable(state)
-        arrays = load_file(directory / "agent.safetensors")
+        arrays = load_file(directory / AGENT)
         if start.load == "all":
             _require_same_replay(session, state)
             load_agent(session.agent, arrays)

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from store.artifacts import StoredFolder
+from store.clock import now_ms
 from store.errors import NotFound
+from store.events import append_event
 from store.ids import require_storable
 from store.states import CheckpointKind
 from store.tables import Checkpoint, Job
@@ -83,3 +85,33 @@ def find_checkpoint(session: Session, job: Job, checkpoint_id: str) -> Checkpoin
     if checkpoint is None or checkpoint.job_number != job.number:
         raise NotFound("checkpoint", checkpoint_id)
     return checkpoint
+
+
+def insert_training_checkpoint(
+    session: Session,
+    identity: str,
+    stored: StoredFolder,
+    *,
+    job_number: int,
+    attempt: int,
+    step: int,
+    **manifest: Any,
+) -> None:
+    """With its event. `manifest`: what it says beside its files."""
+    session.execute(
+        insert(Checkpoint).values(
+            id=identity,
+            job_number=job_number,
+            attempt=attempt,
+            step=step,
+            kind=CheckpointKind.TRAINING,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            format_version=stored.format_version,
+            manifest=manifest_of(stored) | manifest,
+            folder=stored.folder,
+            created_at=now_ms(),
+        )
+    )
+    data = {"step": step, "checkpoint_id": identity, "kind": CheckpointKind.TRAINING}
+    append_event(session, job_number, "checkpoint", data, attempt=attempt)

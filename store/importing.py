@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from store.artifacts import NO_ATTEMPT, NO_SPACE, StoredFolder, manifest_hash, require_space
-from store.checkpoint_files import CheckpointFiles, manifest_of
+from store.checkpoint_files import CheckpointFiles, insert_training_checkpoint
 from store.clock import now_ms
 from store.database import Database
 from store.errors import SetupError, StorageFull, StorageUnreachable
@@ -27,9 +26,9 @@ from store.ids import new_id
 from store.imported_checkpoint import ImportedCheckpoint, examine
 from store.jobs import insert_job
 from store.spec import JobSpec
-from store.states import CheckpointKind, JobStatus, Reason
+from store.states import JobStatus, Reason
 from store.storage import Artifacts
-from store.tables import Checkpoint, Job
+from store.tables import Job
 
 logger = logging.getLogger(__name__)
 
@@ -136,23 +135,15 @@ def _insert(
     """Queued for no longer than this transaction: nobody sees it so."""
     job = insert_job(session, spec, job_id=job_id)
     identity = new_id("ckpt")
-    session.execute(
-        insert(Checkpoint).values(
-            id=identity,
-            job_number=job.number,
-            attempt=NO_ATTEMPT,
-            step=found.step,
-            kind=CheckpointKind.TRAINING,
-            size_bytes=stored.size_bytes,
-            sha256=stored.sha256,
-            format_version=stored.format_version,
-            manifest=manifest_of(stored) | {"episodes": found.episodes},
-            folder=stored.folder,
-            created_at=now_ms(),
-        )
+    insert_training_checkpoint(
+        session,
+        identity,
+        stored,
+        job_number=job.number,
+        attempt=NO_ATTEMPT,
+        step=found.step,
+        episodes=found.episodes,
     )
-    data: dict[str, Any] = {"step": found.step, "checkpoint_id": identity}
-    append_event(session, job.number, "checkpoint", data | {"kind": CheckpointKind.TRAINING})
     ended = {"status": JobStatus.SUCCEEDED, "reason": Reason.IMPORTED}
     session.execute(
         update(Job)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from store.artifacts import StoredFolder
-from store.checkpoint_files import CheckpointFiles, manifest_of, training_names
+from store.checkpoint_files import CheckpointFiles, insert_training_checkpoint, training_names
 from store.clock import now_ms
 from store.database import Database
 from store.events import append_event
@@ -252,23 +252,14 @@ def record_training_checkpoint(
         job.step = max(job.step, step)  # training has gone on while this one was uploaded
         if step > session.get_one(Attempt, (claim.job_number, claim.epoch)).start_step:
             job.attempts_since_progress = 0
-        session.execute(
-            insert(Checkpoint).values(
-                id=identity,
-                job_number=claim.job_number,
-                attempt=claim.epoch,
-                step=step,
-                kind=CheckpointKind.TRAINING,
-                size_bytes=stored.size_bytes,
-                sha256=stored.sha256,
-                format_version=stored.format_version,
-                manifest=manifest_of(stored),
-                folder=stored.folder,
-                created_at=now_ms(),
-            )
+        insert_training_checkpoint(
+            session,
+            identity,
+            stored,
+            job_number=claim.job_number,
+            attempt=claim.epoch,
+            step=step,
         )
-        data = {"step": step, "checkpoint_id": identity, "kind": CheckpointKind.TRAINING}
-        append_event(session, claim.job_number, "checkpoint", data, attempt=claim.epoch)
         return _drop_old_training(session, claim, max(2, keep))
 
 

@@ -6,6 +6,7 @@ In a thread of its own: an object store that is slow or away must not keep jobs 
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
@@ -41,6 +42,8 @@ class Collector:
                 self.turn()
             except (DBAPIError, StorageUnreachable, OSError) as error:
                 logger.warning("nothing is retired for now: %s", error)
+            except Exception:  # a defect of ours, which must not end retention in silence
+                logger.exception("nothing is retired for now")
             if ended.wait(RETIRE_SECONDS):
                 return
 
@@ -58,6 +61,8 @@ class Collector:
             artifacts = open_artifacts(self.settings)
             for job_id in purged:
                 artifacts.sweep(job_id, set(), EVERY_EPOCH)
+                with suppress(OSError):  # never there, or something in it is not ours
+                    (artifacts.root / job_id).rmdir()
 
     def _collect(self) -> None:
         strays = find_strays(self.database, self.settings)

@@ -72,8 +72,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, end)
     collector = threading.Thread(target=Collector(database, settings).run, args=(ended,))
     collector.start()
-    Reconciler(database, settings, doorbell).run(ended)
-    collector.join()
+    try:
+        Reconciler(database, settings, doorbell).run(ended)
+    finally:
+        ended.set()  # or a reconciler that died of a defect would live on in its other thread
+        collector.join()
     doorbell.close()
     database.dispose()
     return 0

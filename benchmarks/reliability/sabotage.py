@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kombu.entity import Queue
 from sqlalchemy import ColumnElement
 
 import store.doorbell
@@ -87,7 +86,8 @@ def late_ack() -> None:
     def late(broker_url: str) -> dict[str, Any]:
         changed = settings(broker_url)
         changed["task_acks_late"] = True
-        changed["task_queues"] = [Queue(store.doorbell.QUEUE)]  # type: ignore[no-untyped-call]
+        (queue,) = changed["task_queues"]
+        queue.no_ack = False
         changed["broker_transport_options"] |= {
             "visibility_timeout": 2,
             "unacked_restore_interval": 1,

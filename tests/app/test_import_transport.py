@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -224,17 +225,25 @@ def test_a_folder_that_the_server_may_not_write_is_told(
 def test_a_client_that_goes_away_leaves_nothing(
     serve: Callable[[], str], database: Database, settings: Settings, files: Files
 ) -> None:
-    port = int(serve().rsplit(":", 1)[1])
+    with _uploading(serve(), settings):
+        pass  # and away
+    _wait_for(lambda: not any(settings.artifact_dir.rglob("*")))
+    assert_nothing_remains(database, settings)
+
+
+@contextmanager
+def _uploading(url: str, settings: Settings) -> Iterator[socket.socket]:
+    """In the middle of a large file while it lasts; the connection is closed then."""
     head = (
         f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n"
         f"Authorization: Bearer {KEY}\r\nContent-Length: 90000000\r\n\r\n"
     )
+    port = int(url.rsplit(":", 1)[1])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(head.encode())
         connection.sendall(form(("agent.safetensors", b"x" * 3_000_000), end=b""))
         _wait_for(lambda: any(settings.artifact_dir.rglob("agent.safetensors")))
-    _wait_for(lambda: not any(settings.artifact_dir.rglob("*")))
-    assert_nothing_remains(database, settings)
+        yield connection
 
 
 def _wait_for(holds: Callable[[], bool]) -> None:
@@ -248,15 +257,7 @@ def test_an_upload_under_way_is_no_garbage(
     serve: Callable[[], str], database: Database, settings: Settings
 ) -> None:
     """Its folder is as new as the last byte."""
-    port = int(serve().rsplit(":", 1)[1])
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\n"
-        f"Authorization: Bearer {KEY}\r\nContent-Length: 90000000\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(head.encode())
-        connection.sendall(form(("agent.safetensors", b"x" * 3_000_000), end=b""))
-        _wait_for(lambda: any(settings.artifact_dir.rglob("agent.safetensors")))
+    with _uploading(serve(), settings) as connection:
         (folder,) = settings.artifact_dir.glob("*/*")
         os.utime(folder, (1, 1))
         assert [each.folder for each in find_garbage(database, settings)] == [

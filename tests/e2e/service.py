@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,14 +36,14 @@ def tiny_job(**changes: Any) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class Api:
+class Api(ABC):
     """What a client of any service does: submit, and wait."""
 
     client: httpx2.Client
 
+    @abstractmethod
     def logs(self) -> str:
         """For the message of a test that waited in vain."""
-        raise NotImplementedError
 
     def submit(self, job: dict[str, Any]) -> str:
         response = self.client.post("/jobs", json=job)

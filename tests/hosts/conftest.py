@@ -14,7 +14,10 @@ from tests.hosts.network import why_not
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     obstacle = why_not()
     if obstacle is not None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(obstacle)
+        if os.environ.get("CI"):
+            pytest.fail(obstacle)
+        # No namespaces without root and Linux; what they prove holds for the same code elsewhere.
+        pytest.skip(obstacle)
     with cluster(tmp_path_factory.mktemp("hosts")) as made:
         yield made
         made.require_health()

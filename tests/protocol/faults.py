@@ -154,6 +154,7 @@ def _files_that_fail(points: Points, error: Callable[[], OSError]) -> None:
 
         return _Writing(file, write_in_two)
 
+    # Every caller's, in this process that ends with the test; mypy forbids to replace any method.
     Path.open = opened  # type: ignore[method-assign, assignment]
 
 
@@ -189,7 +190,9 @@ def _database_that_fails(points: Points) -> None:
     def commit(dialect: Any, connection: Any) -> None:
         error = dialect.dbapi.OperationalError
         points.pass_one("commit", lambda: error("disk I/O error"))
+        # SQLAlchemy gives no types for what a dialect does.
         real(dialect, connection)  # type: ignore[no-untyped-call]
         points.pass_one("committed", lambda: error("connection lost"))
 
+    # There is no event for what comes after a commit; mypy forbids to replace any method.
     DefaultDialect.do_commit = commit  # type: ignore[method-assign]

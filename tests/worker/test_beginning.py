@@ -1,26 +1,21 @@
 """What an attempt begins with: files of another job, on this host or from a bucket, or none."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import delete
 
 from store.database import Database
 from store.events import read_events
-from store.jobs import get_job, list_attempts, submit_job
 from store.settings import Settings
-from store.spec import JobSpec
 from store.states import JobStatus, Reason
-from store.tables import Attempt, Checkpoint, Job
+from store.tables import Checkpoint
 from tests.buckets import Bucket
-from worker.supervisor import Supervisor
+from tests.worker.scripted import attempts_of, job_of, run_next, submit
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-SCRIPTED = "tests.worker.scripted_trainer"
 BEGAN = 'began with {"step": 50}'
 
 
@@ -29,35 +24,15 @@ def quick(make_settings: Callable[..., Settings]) -> Settings:
     return make_settings(backoff_seconds=0.0, disk_reserve_bytes=0)
 
 
-def _submit(database: Database, name: str, **changes: Any) -> str:
-    spec = {"name": name, "environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 100}}
-    return submit_job(database, JobSpec.model_validate(spec | changes))[0].id
-
-
-def _run(database: Database, settings: Settings) -> None:
-    time.sleep(0.02)
-    Supervisor(database, settings, "test-worker", lambda: False, SCRIPTED).run_next()
-
-
-def _job(database: Database, job_id: str) -> Job:
-    with database.read() as session:
-        return get_job(session, job_id)
-
-
-def _attempts(database: Database, job_id: str) -> list[Attempt]:
-    with database.read() as session:
-        return list(list_attempts(session, get_job(session, job_id).number))
-
-
 def _source(database: Database, settings: Settings) -> str:
     """A job that has ended, whose checkpoint is of step 50."""
-    job_id = _submit(database, "good")
-    _run(database, settings)
+    job_id = submit(database, "good")
+    run_next(database, settings)
     return job_id
 
 
 def _begin(database: Database, name: str, source: str, load: str = "weights") -> str:
-    return _submit(database, name, init_from={"job_id": source, "load": load})
+    return submit(database, name, init_from={"job_id": source, "load": load})
 
 
 @pytest.mark.parametrize(("load", "fidelity"), [("weights", "weights"), ("all", "state")])
@@ -66,13 +41,13 @@ def test_it_begins_with_the_other_job_s_files(
 ) -> None:
     source = _source(database, quick)
     job_id = _begin(database, "tells-its-beginning", source, load)
-    _run(database, quick)
-    assert _job(database, job_id).weights_sha256 == BEGAN
-    (attempt,) = _attempts(database, job_id)
+    run_next(database, quick)
+    assert job_of(database, job_id).weights_sha256 == BEGAN
+    (attempt,) = attempts_of(database, job_id)
     assert (attempt.start_step, attempt.fidelity) == (0, fidelity)
-    assert attempt.resumed_from == _job(database, source).resume_checkpoint_id
+    assert attempt.resumed_from == job_of(database, source).resume_checkpoint_id
     with database.read() as session:
-        events = read_events(session, _job(database, job_id).number)
+        events = read_events(session, job_of(database, job_id).number)
     assert "warning" not in {event.type for event in events}
 
 
@@ -82,16 +57,16 @@ def test_it_begins_there_until_it_has_a_checkpoint_of_its_own(
     source = _source(database, quick)
     job_id = _begin(database, "dies-at-its-beginning", source)
     for _ in range(3):
-        _run(database, quick)
-    job = _job(database, job_id)
+        run_next(database, quick)
+    job = job_of(database, job_id)
     assert (job.status, job.weights_sha256) == (JobStatus.SUCCEEDED, "began with None")
-    attempts = _attempts(database, job_id)
+    attempts = attempts_of(database, job_id)
     assert [(a.start_step, a.fidelity) for a in attempts] == [
         (0, "weights"),
         (0, "weights"),
         (10, "exact"),
     ]
-    of = _job(database, source).resume_checkpoint_id
+    of = job_of(database, source).resume_checkpoint_id
     assert [a.resumed_from == of for a in attempts] == [True, True, False]
 
 
@@ -116,8 +91,8 @@ def test_a_source_that_is_gone_all_the_same(
     source = _source(database, quick)
     job_id = _begin(database, "tells-its-beginning", source)
     harm(database, quick.artifact_dir / source / "1-50" / "state.json")
-    _run(database, quick)
-    job = _job(database, job_id)
+    run_next(database, quick)
+    job = job_of(database, job_id)
     assert (job.status, job.reason) == (JobStatus.FAILED, Reason.SOURCE_GONE)
     assert job.message is not None
     assert f"of {source}, with which it was to begin (init_from)" in job.message
@@ -136,13 +111,13 @@ def test_another_host_brings_it_from_the_bucket_and_leaves_it_there(
 
     source = _source(database, host("a"))
     job_id = _begin(database, "tells-its-beginning", source)
-    _run(database, host("b"))
-    assert _job(database, job_id).weights_sha256 == BEGAN
+    run_next(database, host("b"))
+    assert job_of(database, job_id).weights_sha256 == BEGAN
     there = host("b").cache_dir
     assert (there / source / "1-50" / "state.json").exists(), "its own job may be at work here"
     assert (there / job_id / "1-10").exists()
     assert any(name.startswith(f"{source}/files/") for name in bucket.names())
     bucket.delete(next(name for name in bucket.names() if name.startswith(source)))
     gone = _begin(database, "tells-its-beginning", source)
-    _run(database, host("c"))
-    assert _job(database, gone).reason == Reason.SOURCE_GONE
+    run_next(database, host("c"))
+    assert job_of(database, gone).reason == Reason.SOURCE_GONE

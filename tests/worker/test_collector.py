@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def _write(settings: Settings, job_id: str, step: int) -> Path:
 
 def _age(path: Path, seconds: float) -> None:
     os.utime(path, (time.time() - seconds,) * 2)
+
+
+def _environment(settings: Settings, broker_url: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "MRQ_DATA_DIR": str(settings.data_dir),
+        "MRQ_DATABASE_URL": settings.database_url,
+        "MRQ_BROKER_URL": broker_url,
+    }
 
 
 def _ended(database: Database, claimed: Claim) -> None:
@@ -93,52 +103,44 @@ def test_the_files_of_a_purged_job_go_with_it(
     with database.write() as session:
         session.execute(update(Job).values(deleted_at=1))
     Collector(database, settings).turn()
-    assert not path.exists()
+    assert not path.parent.exists()
     assert other.exists()
 
 
+@pytest.mark.parametrize("error", [OSError("what went wrong"), ValueError("what went wrong")])
 def test_a_fault_is_told_and_the_next_turn_comes(
+    error: Exception,
     database: Database,
     settings: Settings,
     claimed: Claim,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Twice:
-        """Ends the loop after its second turn."""
-
+    class AfterTwoTurns(threading.Event):
         waited = 0
 
-        def wait(self, _seconds: float) -> bool:
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout == collector.RETIRE_SECONDS
             self.waited += 1
             return self.waited == 2
 
     def broken(*_: object) -> None:
-        raise OSError("the disk is away")
+        raise error
 
     monkeypatch.setattr(collector, "find_strays", broken)
-    ended = Twice()
-    Collector(database, settings).run(ended)  # type: ignore[arg-type]  # only `wait` is used
+    ended = AfterTwoTurns()
+    Collector(database, settings).run(ended)
     assert ended.waited == 2
-    assert caplog.text.count("the disk is away") == 2
+    assert caplog.text.count("what went wrong") >= 2
 
 
 def test_the_reconcilers_process_does_it(
-    database: Database,
-    database_url: str,
-    settings: Settings,
-    claimed: Claim,
-    valkey_url: str,
+    database: Database, settings: Settings, claimed: Claim, valkey_url: str
 ) -> None:
     stray = _write(settings, claimed.job_id, 100)
     _ended(database, claimed)
     _age(stray, STRAY_SECONDS + 60)
-    environment = {
-        **os.environ,
-        "MRQ_DATA_DIR": str(settings.data_dir),
-        "MRQ_DATABASE_URL": database_url,
-        "MRQ_BROKER_URL": valkey_url,
-    }
+    environment = _environment(settings, valkey_url)
     process = subprocess.Popen([sys.executable, "-m", "worker.reconciler"], env=environment)
     try:
         late = time.monotonic() + 60
@@ -148,3 +150,26 @@ def test_the_reconcilers_process_does_it(
     finally:
         process.terminate()
         assert process.wait(20) == 0, "it ends when it is told to"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_reconciler_that_dies_of_a_defect_does_not_live_on_in_its_other_thread(
+    database: Database, settings: Settings, valkey_url: str
+) -> None:
+    """Whoever watches it could not start it again."""
+    program = (
+        "from worker import reconciler\n"
+        "def turn(self):\n    raise TypeError('a defect')\n"
+        "reconciler.Reconciler.turn = turn\n"
+        "reconciler.main()\n"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", program],
+        env=_environment(settings, valkey_url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert died.returncode == 1
+    assert "a defect" in died.stderr

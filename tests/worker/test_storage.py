@@ -15,24 +15,21 @@ from store.database import Database
 from store.errors import StorageUnreachable
 from store.events import read_events
 from store.garbage import damaged_checkpoints, find_garbage
-from store.jobs import get_job, list_attempts, submit_job
+from store.jobs import get_job
 from store.lifecycle import cancel_job
 from store.object_store import ObjectStore
 from store.results import record_training_checkpoint
 from store.settings import Settings
-from store.spec import JobSpec
 from store.states import JobStatus, Reason
-from store.tables import Attempt, Job
 from tests.buckets import Bucket
+from tests.worker.scripted import attempts_of, job_of, run_next, submit
 from worker import attempt as attempt_module
 from worker import handin as handin_module
 from worker import outbox as outbox_module
 from worker import publisher as publisher_module
-from worker.supervisor import Supervisor
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-SCRIPTED = "tests.worker.scripted_trainer"
 DEAD = "http://127.0.0.1:9"
 
 
@@ -57,26 +54,6 @@ def host(
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher_module, "FIRST_RETRY_SECONDS", 0.05)
-
-
-def _submit(database: Database, name: str) -> str:
-    spec = {"name": name, "environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 100}}
-    return submit_job(database, JobSpec.model_validate(spec))[0].id
-
-
-def _run(database: Database, settings: Settings) -> None:
-    time.sleep(0.02)
-    Supervisor(database, settings, "test-worker", lambda: False, SCRIPTED).run_next()
-
-
-def _job(database: Database, job_id: str) -> Job:
-    with database.read() as session:
-        return get_job(session, job_id)
-
-
-def _attempts(database: Database, job_id: str) -> list[Attempt]:
-    with database.read() as session:
-        return list(list_attempts(session, get_job(session, job_id).number))
 
 
 def _files(database: Database, job_id: str) -> list[CheckpointFiles]:
@@ -106,10 +83,10 @@ def _take_away(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 def test_another_host_goes_on_where_the_first_one_stopped(
     database: Database, host: Callable[[str], Settings], bucket: Bucket
 ) -> None:
-    job_id = _submit(database, "advances-then-crashes")
+    job_id = submit(database, "advances-then-crashes")
     for name in ("a", "b", "a", "c"):
-        _run(database, host(name))
-    assert [a.start_step for a in _attempts(database, job_id)] == [0, 10, 20, 30]
+        run_next(database, host(name))
+    assert [a.start_step for a in attempts_of(database, job_id)] == [0, 10, 20, 30]
     files = _files(database, job_id)
     assert [each.folder for each in files] == [f"{job_id}/4-40", f"{job_id}/3-30"]
     assert set(bucket.names()) == {each.object_of("state.json") for each in files}
@@ -121,14 +98,14 @@ def test_another_host_goes_on_where_the_first_one_stopped(
 def test_a_damaged_object_is_passed_over_for_the_checkpoint_before(
     database: Database, host: Callable[[str], Settings], bucket: Bucket
 ) -> None:
-    job_id = _submit(database, "advances-then-crashes")
-    _run(database, host("a"))
-    _run(database, host("a"))
+    job_id = submit(database, "advances-then-crashes")
+    run_next(database, host("a"))
+    run_next(database, host("a"))
     bucket.put(_files(database, job_id)[0].object_of("state.json"), b'{"step": 99}')
     (damage,) = damaged_checkpoints(database, host("b"))
     assert damage.invariant == "I4"
-    _run(database, host("b"))
-    assert [a.start_step for a in _attempts(database, job_id)] == [0, 10, 10]
+    run_next(database, host("b"))
+    assert [a.start_step for a in attempts_of(database, job_id)] == [0, 10, 10]
     (warning,) = _warnings(database, job_id)
     assert warning.startswith("The checkpoint of step 20 is corrupt and was passed over")
 
@@ -139,27 +116,27 @@ def test_a_store_that_is_away_at_the_start_is_waited_for_and_costs_nothing(
     monkeypatch: pytest.MonkeyPatch,
     bucket: Bucket,
 ) -> None:
-    job_id = _submit(database, "advances-then-crashes")
-    _run(database, host("a"))
+    job_id = submit(database, "advances-then-crashes")
+    run_next(database, host("a"))
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", DEAD)
         for _ in range(4):  # more often than a crash loop would allow
-            _run(database, host("b"))
-            job = _job(database, job_id)
+            run_next(database, host("b"))
+            job = job_of(database, job_id)
             assert (job.status, job.reason) == (JobStatus.QUEUED, Reason.STORAGE_UNREACHABLE)
             assert job.attempts_since_progress == 0
     assert _warnings(database, job_id) == [], "nothing is known to be corrupt"
-    _run(database, host("b"))
-    assert _attempts(database, job_id)[-1].start_step == 10
+    run_next(database, host("b"))
+    assert attempts_of(database, job_id)[-1].start_step == 10
 
 
 def test_training_goes_on_while_the_store_is_away(
     database: Database, host: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _take_away(monkeypatch, 3)
-    job_id = _submit(database, "good")
-    _run(database, host("a"))
-    job = _job(database, job_id)
+    job_id = submit(database, "good")
+    run_next(database, host("a"))
+    job = job_of(database, job_id)
     assert (job.status, job.epoch, job.step) == (JobStatus.SUCCEEDED, 1, 100)
     assert len(_files(database, job_id)) == 1
     (warning,) = _warnings(database, job_id)
@@ -170,16 +147,16 @@ def test_a_job_does_not_succeed_without_its_last_checkpoint(
     database: Database, host: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt_module, "STORAGE_PATIENCE_SECONDS", 0.3)
-    job_id = _submit(database, "good")
+    job_id = submit(database, "good")
     with monkeypatch.context() as away:
         _take_away(away, 1_000)
-        _run(database, host("a"))
-    job = _job(database, job_id)
+        run_next(database, host("a"))
+    job = job_of(database, job_id)
     assert (job.status, job.reason) == (JobStatus.QUEUED, Reason.STORAGE_UNREACHABLE)
     assert job.attempts_since_progress == 0
     assert _files(database, job_id) == []
-    _run(database, host("a"))
-    assert _job(database, job_id).status == JobStatus.SUCCEEDED
+    run_next(database, host("a"))
+    assert job_of(database, job_id).status == JobStatus.SUCCEEDED
 
 
 def test_who_cancels_does_not_wait_for_the_store(
@@ -187,18 +164,18 @@ def test_who_cancels_does_not_wait_for_the_store(
 ) -> None:
     monkeypatch.setattr(attempt_module, "LEAST_SECONDS", 0.2)
     _take_away(monkeypatch, 1_000)
-    job_id = _submit(database, "evaluates-and-waits")
+    job_id = submit(database, "evaluates-and-waits")
     cancel_when_running(database, job_id)
     begun = time.monotonic()
-    _run(database, host("a"))
+    run_next(database, host("a"))
     assert time.monotonic() - begun < 15
-    assert _job(database, job_id).status == JobStatus.CANCELLED
+    assert job_of(database, job_id).status == JobStatus.CANCELLED
     assert _files(database, job_id) == []
 
 
 def cancel_when_running(database: Database, job_id: str) -> None:
     def cancel() -> None:
-        while _job(database, job_id).status != JobStatus.RUNNING:
+        while job_of(database, job_id).status != JobStatus.RUNNING:
             time.sleep(0.02)
         cancel_job(database, job_id, grace_seconds=2.0)
 
@@ -217,9 +194,9 @@ def test_an_upload_that_takes_longer_than_the_lease(
     monkeypatch.setattr(ObjectStore, "put", slowly)
     settings = host("a")
     assert settings.lease_seconds < 3.0
-    job_id = _submit(database, "good")
-    _run(database, settings)
-    job = _job(database, job_id)
+    job_id = submit(database, "good")
+    run_next(database, settings)
+    job = job_of(database, job_id)
     assert (job.status, job.epoch) == (JobStatus.SUCCEEDED, 1)
     assert len(_files(database, job_id)) == 1
 
@@ -227,11 +204,11 @@ def test_an_upload_that_takes_longer_than_the_lease(
 def test_a_killed_attempts_objects_are_swept_by_the_next(
     database: Database, host: Callable[[str], Settings], bucket: Bucket
 ) -> None:
-    job_id = _submit(database, "advances-then-crashes")
-    _run(database, host("a"))
+    job_id = submit(database, "advances-then-crashes")
+    run_next(database, host("a"))
     left = f"{job_id}/files/1-{'0' * 64}"
     bucket.put(left, b"without a row")
-    _run(database, host("b"))
+    run_next(database, host("b"))
     assert left not in bucket.names()
 
 
@@ -250,18 +227,18 @@ def test_a_commit_in_doubt_is_not_waited_for_again(
 
     monkeypatch.setattr(handin_module, "record_training_checkpoint", lose_the_answer)
     monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0.05)
-    job_id = _submit(database, "good")
-    _run(database, make_settings())
-    assert _job(database, job_id).status == JobStatus.SUCCEEDED
+    job_id = submit(database, "good")
+    run_next(database, make_settings())
+    assert job_of(database, job_id).status == JobStatus.SUCCEEDED
     assert (len(_files(database, job_id)), times) == (1, [0])
 
 
 def test_a_trainer_cannot_hand_in_what_is_not_its_own(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:
-    job_id = _submit(database, "names-anothers-folder")
-    _run(database, make_settings(backoff_seconds=0.0))
-    (attempt,) = _attempts(database, job_id)
+    job_id = submit(database, "names-anothers-folder")
+    run_next(database, make_settings(backoff_seconds=0.0))
+    (attempt,) = attempts_of(database, job_id)
     assert attempt.reason == Reason.INTERNAL_ERROR
     assert "a folder that is not its own" in str(attempt.message)
     assert _files(database, job_id) == []
@@ -271,8 +248,8 @@ def test_environment_code_gets_no_key_to_the_store(
     database: Database, host: Callable[[str], Settings]
 ) -> None:
     settings = host("a")
-    job_id = _submit(database, "tells-its-environment")
-    _run(database, settings)
+    job_id = submit(database, "tells-its-environment")
+    run_next(database, settings)
     said = (settings.log_dir / "jobs" / job_id / "1.log").read_text()
     assert "PATH" in said
     assert "AWS_" not in said
@@ -282,29 +259,29 @@ def test_environment_code_gets_no_key_to_the_store(
 def test_too_little_space_is_waited_for_before_an_attempt_begins(
     database: Database, make_settings: Callable[..., Settings]
 ) -> None:
-    job_id = _submit(database, "advances-then-crashes")
+    job_id = submit(database, "advances-then-crashes")
     full = make_settings(disk_reserve_bytes=1 << 60, storage_wait_seconds=0.01)
     for _ in range(4):
-        _run(database, full)
-        job = _job(database, job_id)
+        run_next(database, full)
+        job = job_of(database, job_id)
         assert (job.status, job.reason) == (JobStatus.QUEUED, Reason.STORAGE_FULL)
         assert job.attempts_since_progress == 0
     assert "are free, " in str(job.message)
     assert not (full.log_dir / "jobs").exists(), "no trainer was started"
-    _run(database, make_settings())
+    run_next(database, make_settings())
     assert len(_files(database, job_id)) == 1
 
 
 def test_twice_the_last_checkpoint_must_be_free(
     database: Database, make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = _submit(database, "advances-then-crashes")
+    job_id = submit(database, "advances-then-crashes")
     settings = make_settings(disk_reserve_bytes=1_000, backoff_seconds=0.0)
-    _run(database, settings)
+    run_next(database, settings)
     with database.read() as session:
-        size = sum(training_files(session, _job(database, job_id).number)[0].sizes.values())
+        size = sum(training_files(session, job_of(database, job_id).number)[0].sizes.values())
     for free, begins in ((2 * size + 999, False), (2 * size + 1_000, True)):
         usage = type(shutil.disk_usage("/"))(10**9, 0, free)
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
-        _run(database, make_settings(disk_reserve_bytes=1_000, storage_wait_seconds=0.01))
-        assert (_attempts(database, job_id)[-1].resumed_from is not None) == begins
+        run_next(database, make_settings(disk_reserve_bytes=1_000, storage_wait_seconds=0.01))
+        assert (attempts_of(database, job_id)[-1].resumed_from is not None) == begins
