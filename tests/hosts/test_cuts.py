@@ -6,6 +6,7 @@ The seconds in these tests are how a connection that hangs for minutes turns red
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -131,10 +132,13 @@ def test_a_database_that_is_cut_off_for_longer_than_the_lease(
 
 
 def test_a_bucket_that_is_cut_off(hosts: Cluster, undisturbed: Undisturbed) -> None:
-    job_id = hosts.submit(spec("no-bucket"))
-    wait_for_middle(hosts, job_id)
-    host = runs_on(hosts, job_id)
-    with upload_that_is_being_sent(hosts) as upload, cut(hosts.host("storage")):
+    with ExitStack() as until_healed:
+        # First, for it takes longer to begin than the job takes to end.
+        upload = until_healed.enter_context(upload_that_is_being_sent(hosts))
+        job_id = hosts.submit(spec("no-bucket"))
+        wait_for_middle(hosts, job_id)
+        host = runs_on(hosts, job_id)
+        until_healed.enter_context(cut(hosts.host("storage")))
         begun = time.monotonic()
         wait_until(lambda: warnings_of(hosts, job_id) != [], HANGS_SECONDS)
         (warning,) = warnings_of(hosts, job_id)
