@@ -13,6 +13,8 @@ SEED ?= 0
 RUNS ?= 2000
 # For chaos, protocol and failpoints: sqlite or postgres.
 DB ?= sqlite
+# Tests that want the machine for themselves.
+ALONE := tests/hosts tests/reliability/test_campaign.py
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -41,8 +43,8 @@ run: setup ## Start the service here; Ctrl+C stops it
 	@$(BIN)/mrq up
 
 test: setup setup-browser ## Run every test
-	$(BIN)/pytest -q --numprocesses logical --maxprocesses 4 --dist worksteal --ignore tests/hosts
-	$(BIN)/pytest -q tests/hosts
+	$(BIN)/pytest -q --numprocesses logical --maxprocesses 4 --dist worksteal $(ALONE:%=--ignore %)
+	$(BIN)/pytest -q $(ALONE)
 
 check: setup ## Formatting, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -212,7 +212,3 @@ def main() -> int:
             send(stream, Message(Kind.FAILED, body))
             return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

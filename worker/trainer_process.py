@@ -23,7 +23,7 @@ LOG_TAIL_BYTES = 2_000
 STACK_BYTES = 20_000
 STACK_SECONDS = 1.0
 MEMORY_SECONDS = 1.0
-TRAINER = "worker.trainer"
+TRAINER = "worker.trainer_start"
 
 
 class TrainerProcess:

@@ -27,7 +27,7 @@ TICK_SECONDS = 0.1
 SAMPLE_SECONDS = 3.0
 FILES_EVERY = 3  # samples
 # Jobs that have not ended, beside those that a worker may be training.
-WAITING_JOBS = 2
+WAITING_JOBS = 1
 TO_HIT_SECONDS = 90.0  # for a fault that finds nothing to hit
 TO_END_SECONDS = 300.0
 

@@ -51,7 +51,7 @@ SPECS: Mapping[str, dict[str, Any]] = {
         checkpointing={"every_steps": 65, "keep": 2},
     ),
     # For a campaign of a minute.
-    "pendulum-short": tiny("Pendulum-v1", 3, 450, checkpointing={"every_steps": 50}),
-    "cartpole-short": tiny("CartPole-v1", 5, 450, checkpointing={"every_steps": 50}),
+    "pendulum-short": tiny("Pendulum-v1", 3, 350, checkpointing={"every_steps": 50}),
+    "cartpole-short": tiny("CartPole-v1", 5, 350, checkpointing={"every_steps": 50}),
 }
 LONG = tuple(name for name in SPECS if not name.endswith("-short"))
