@@ -12,9 +12,9 @@ from tests.reliability.processes import campaign
 def test_after_thirty_kills_nothing_is_lost_and_nothing_differs(tmp_path: Path) -> None:
     results = tmp_path / "results"
     specs = ["--specs", "pendulum-short", "cartpole-short", "--workers", "3", "--pace", "0.2"]
-    done = campaign("--kills", "30", "--seed", "7", *specs, str(results))
+    done = campaign("--kills", "30", "--seed", "11", *specs, str(results))
     assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads((results / "sqlite-kills-30-seed-7.json").read_text())
+    result = json.loads((results / "sqlite-kills-30-seed-11.json").read_text())
     assert result["findings"] == []
     assert result["kills"] == 30
     assert set(result["jobs"]) == {"succeeded"}

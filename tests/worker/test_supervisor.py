@@ -1,5 +1,6 @@
 """One attempt, from claim to verdict, with a trainer process that misbehaves on order."""
 
+import os
 import shutil
 import threading
 import time
@@ -205,7 +206,8 @@ def test_a_process_that_the_trainer_left_behind_is_killed(
 ) -> None:
     submit(database, "leaves-a-child")
     _supervisor(database, quick).run_next()
-    left = [p for p in psutil.process_iter() if SCRIPTED in " ".join(_command(p))]
+    ours = f"{SCRIPTED} {os.getpid()} "  # other test processes have theirs
+    left = [p for p in psutil.process_iter() if ours in " ".join(_command(p))]
     assert left == []
 
 
