@@ -31,8 +31,11 @@ ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 RUN pip install --constraint /constraints.txt --only-binary :all: --no-deps \
     --index-url "${TORCH_INDEX_URL}" torch
 COPY --from=wheel /wheels /wheels
-RUN pip install --constraint /constraints.txt --only-binary :all: \
-    "$(echo /wheels/*.whl)[train,postgres,s3]"
+# What the workers can train in: docs/reference/environments.md. `chess` and `gym` (for `health`) are
+# published as sources only, of pure Python.
+ARG WORKER_EXTRAS=train
+RUN pip install --constraint /constraints.txt --only-binary :all: --no-binary chess,gym \
+    "$(echo /wheels/*.whl)[${WORKER_EXTRAS},postgres,s3]"
 
 FROM ${PYTHON_IMAGE} AS runtime
 RUN groupadd --gid 10001 mrq \

@@ -15,6 +15,7 @@ RUNS ?= 2000
 DB ?= sqlite
 # Tests that want the machine for themselves.
 ALONE := tests/hosts tests/reliability/test_campaign.py
+EXTRAS := train,dmc,robotics,driving,atari,minatar,games,chess,health,embedded,postgres,s3,dev
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -27,7 +28,7 @@ help: ## Show this help
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[train,dmc,embedded,postgres,s3,dev]'
+	$(BIN)/pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
 setup: $(STAMP) ## Make .venv with everything in it, under constraints.txt (CPU torch)

@@ -30,6 +30,7 @@ from app.routes import (
 )
 from app.serving.act import act_route
 from app.serving.policies import LoadedPolicies
+from store.catalogue import use_own_environments
 from store.database import Database
 from store.keys import make_api_key
 from store.schema import require_current_schema
@@ -51,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.settings = settings
+    use_own_environments(settings.own_environments)
     app.state.error_page = error_page
     errors.install(app)
     # The last one added is the outermost.

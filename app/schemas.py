@@ -332,6 +332,12 @@ class PolicyView(TypedDict):
     links: PolicyLinks
 
 
+class SuggestionView(TypedDict):
+    preset: str
+    total_steps: int
+    action_repeat: int
+
+
 class EnvironmentView(TypedDict):
     id: str
     gymnasium_id: str
@@ -344,7 +350,14 @@ class EnvironmentView(TypedDict):
     action_components: list[int]
     masked: bool
     max_episode_steps: int
+    limit_terminates: bool
+    evaluation_epsilon: float
     kwargs_schema: dict[str, Any]
+    extra: str | None
+    licence: str
+    installed: bool | None
+    install: str | None
+    suggested: SuggestionView
 
 
 class HealthView(TypedDict):

@@ -29,12 +29,16 @@ from app.schemas import (
     PolicyReference,
     PolicyView,
     ProgressView,
+    SuggestionView,
 )
 from store.catalogue import EnvironmentEntry
+from store.catalogue.entry import Suggestion
+from store.catalogue.extras import Extra, install_command
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
 from store.failures import RETRIES, fault_of
 from store.groups import group_ids
+from store.installed import is_installed
 from store.jobs import queue_position, queue_positions
 from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
@@ -306,7 +310,10 @@ def _policy_evaluation(evaluation: Evaluation) -> PolicyEvaluation:
     }
 
 
-def environment_view(entry: EnvironmentEntry) -> EnvironmentView:
+def environment_view(
+    entry: EnvironmentEntry, workers_have: frozenset[Extra] | None
+) -> EnvironmentView:
+    """`workers_have` None: it is not known."""
     return {
         "id": entry.id,
         "gymnasium_id": entry.gymnasium_id,
@@ -319,7 +326,22 @@ def environment_view(entry: EnvironmentEntry) -> EnvironmentView:
         "action_components": list(entry.action_components),
         "masked": entry.masked,
         "max_episode_steps": entry.max_episode_steps,
+        "limit_terminates": entry.limit_terminates,
+        "evaluation_epsilon": entry.evaluation_epsilon,
         "kwargs_schema": entry.kwargs.model_json_schema(),
+        "extra": entry.extra,
+        "licence": entry.licence,
+        "installed": is_installed(entry, workers_have),
+        "install": None if entry.extra is None else install_command(entry.extra),
+        "suggested": _suggestion(entry.suggestion),
+    }
+
+
+def _suggestion(suggestion: Suggestion) -> SuggestionView:
+    return {
+        "preset": suggestion.preset,
+        "total_steps": suggestion.total_steps,
+        "action_repeat": suggestion.action_repeat,
     }
 
 

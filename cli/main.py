@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from cli.demo import play_demo
+from cli.env import env
 from cli.folder import make_folder
 from cli.importing import send_checkpoint
 from cli.up import up as run_service
@@ -29,6 +30,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train MR.Q agents as jobs and serve their actions over HTTP.",
 )
+
+cli.add_typer(env, name="env")
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Database, checkpoints, logs. MRQ_DATA_DIR.")

@@ -26,9 +26,21 @@ from mrq_core.vector_environments import OneOfVector
 
 # For environments that set no limit: learning needs episodes that end.
 DEFAULT_MAX_EPISODE_STEPS = 1000
-# Their physical world outlives a reset, so that an episode would depend on those before it and
-# could not be repeated: every episode gets a new one.
-MADE_ANEW = frozenset({"BipedalWalker-v3", "BipedalWalkerHardcore-v3"})
+# Something of theirs outlives a reset, so that an episode would depend on those before it and could
+# not be repeated: every episode gets a new one.
+MADE_ANEW = frozenset(
+    {
+        # Their physical world.
+        "BipedalWalker-v3",
+        "BipedalWalkerHardcore-v3",
+        # Their last action, which sticks.
+        "MinAtar/Asterix-v1",
+        "MinAtar/Breakout-v1",
+        "MinAtar/Freeway-v1",
+        "MinAtar/Seaquest-v1",
+        "MinAtar/SpaceInvaders-v1",
+    }
+)
 
 AnyEnv: TypeAlias = gymnasium.Env[Any, Any]
 # Of an action, an observation and its info: whether the action may be taken there.
@@ -178,7 +190,7 @@ class Environment:
             limit_terminates=limit_terminates,
             allows=self._allows,
         )
-        self._made_anew = environment_id in MADE_ANEW
+        self._made_anew = environment_id.rpartition(":")[2] in MADE_ANEW
         with _faults("not made", 0):
             self.env = self._make()
         try:

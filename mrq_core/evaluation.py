@@ -65,10 +65,15 @@ class Evaluator:
             self._play(policy, step, episode, evaluation)
         return evaluation
 
+    def _acts_at_random(self, chance: np.random.Generator) -> bool:
+        epsilon = self.run.evaluation_epsilon
+        return epsilon > 0 and chance.random() < epsilon
+
     def _play(self, policy: Policy, step: int, episode: int, evaluation: Evaluation) -> None:
         seed = derive_seed(self.run.seed, "evaluation", episode)
         generator = torch.Generator(self.run.device)
         generator.manual_seed(derive_seed(self.run.seed, "evaluation-noise", episode))
+        chance = np.random.default_rng(derive_seed(self.run.seed, "evaluation-chance", episode))
         collects = len(evaluation.states) < SAMPLE_STATES
         seen: Frame | Outcome = self.environment.reset(seed, step)
         history = FrameHistory(self.environment.form)
@@ -79,7 +84,10 @@ class Evaluator:
             if collects:
                 evaluation.collect(state)
             masks = None if seen.mask is None else seen.mask[None]
-            action = policy.act(state[None], self.run.evaluation_mode, generator, masks)[0]
+            if self._acts_at_random(chance):
+                action = self.environment.codec.uniform(chance, seen.mask)
+            else:
+                action = policy.act(state[None], self.run.evaluation_mode, generator, masks)[0]
             seen = outcome = self.environment.step(self.environment.executable(action), step)
             history.append(outcome.observation)
             self.alive()

@@ -36,6 +36,8 @@ class TrainingRun:
     that make one input, None for as many as their kind needs. `limit_terminates`: the environment
     reports its own time limit as a termination; it is a truncation all the same.
 
+    `evaluation_epsilon`: how often an evaluation takes a random legal action.
+
     The run ends after `total_steps`, or before that at the end of episode `max_episodes`, or after
     the first evaluation whose mean return is `target_return` or more."""
 
@@ -54,6 +56,7 @@ class TrainingRun:
     evaluation_every: int = 1_000
     evaluation_episodes: int = 10
     evaluation_mode: ActionMode = "deterministic"
+    evaluation_epsilon: float = 0.0
     checkpoint_every: int = 5_000
     log_every: int = 250
     device: str = "cpu"
@@ -78,6 +81,10 @@ class TrainingRun:
         if self.evaluation_mode not in ("deterministic", "sample"):
             allowed = "'deterministic' or 'sample'"
             raise ValueError(f"evaluation_mode is {self.evaluation_mode!r}; it must be {allowed}")
+        if not 0.0 <= self.evaluation_epsilon <= 1.0:
+            raise ValueError(
+                f"evaluation_epsilon is {self.evaluation_epsilon}; it must be between 0 and 1"
+            )
 
     def spec(self) -> dict[str, Any]:
         """What decides the course of learning, so that a checkpoint fits only its own run.

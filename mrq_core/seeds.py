@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 # The position is part of the seed: append, never reorder.
-_STREAMS = ("weights", "noise", "warmup", "replay", "episode", "evaluation", "evaluation-noise")
 Stream: TypeAlias = Literal[
-    "weights", "noise", "warmup", "replay", "episode", "evaluation", "evaluation-noise"
+    "weights",
+    "noise",
+    "warmup",
+    "replay",
+    "episode",
+    "evaluation",
+    "evaluation-noise",
+    "evaluation-chance",
 ]
+_STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
 def derive_seed(seed: int, stream: Stream, index: int = 0) -> int:

@@ -2,7 +2,9 @@
 
 DomainError
 ├── InvalidInput          a value the user can change: names the field, the value, what is allowed
+│   ├── EstimateTooLarge
 │   ├── InvalidCheckpoint a file of one that is to be imported
+│   ├── EnvironmentNotInstalled
 │   └── IdempotencyKeyReused
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
@@ -42,6 +44,10 @@ class InvalidCheckpoint(InvalidInput):
     """`param` is the file; `tensor`, where it is about one, `value` and `allowed` are details."""
 
     code = "invalid_checkpoint"
+
+
+class EnvironmentNotInstalled(InvalidInput):
+    code = "environment_not_installed"
 
 
 class IdempotencyKeyReused(InvalidInput):

@@ -8,6 +8,8 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+from store.catalogue.extras import EXTRAS
+
 
 def _half_of_physical_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -47,6 +49,10 @@ class Settings(BaseSettings):
     disk_reserve_bytes: int = Field(default=256 << 20, ge=0)
     # The trainer's: cpu, cuda or cuda:N.
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda|cuda:\d{1,3})$")
+    # The extras that workers have, with commas between. Empty: those here, if this machine trains.
+    worker_extras: str = ""
+    # Environments of the operator's own, JSON or TOML. Empty: none.
+    environments_file: str = ""
     trainer_threads: int = Field(default=1, ge=1, le=256)  # one thread keeps runs bit-exact
 
     # Ownership (seconds). Worst case from a kill to re-queued: lease + reap.
@@ -99,9 +105,22 @@ class Settings(BaseSettings):
                 f"heartbeat_seconds={self.heartbeat_seconds} must be at most a third of "
                 f"lease_seconds={self.lease_seconds}, or a single late beat costs the job"
             )
+        if unknown := self.stated_extras - set(EXTRAS):
+            raise ValueError(
+                f"worker_extras has {', '.join(sorted(unknown))}; allowed: {', '.join(EXTRAS)}"
+            )
         if 0 < len(self.api_key.get_secret_value()) < 16:
             raise ValueError("MRQ_API_KEY must have at least 16 characters")
         return self
+
+    @property
+    def own_environments(self) -> Path | None:
+        file = self.environments_file
+        return Path(file).expanduser().absolute() if file else None
+
+    @property
+    def stated_extras(self) -> frozenset[str]:
+        return frozenset(filter(None, (each.strip() for each in self.worker_extras.split(","))))
 
     @property
     def self_fence_seconds(self) -> float:

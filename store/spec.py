@@ -7,6 +7,7 @@ the request body. The hyperparameters are the algorithm's own dataclass, validat
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -111,7 +112,7 @@ class ObservationFact(Part):
 
 
 class EnvironmentSpec(Part):
-    """`max_episode_steps`, `history` and `observation` are never null once resolved."""
+    """Nothing is null once resolved."""
 
     id: str = Field(max_length=128)
     kwargs: dict[str, Any] = Field(default_factory=dict, max_length=32)
@@ -127,9 +128,10 @@ class EnvironmentSpec(Part):
         le=16,
         description="Frames that make one input. null: 1 for vectors, 4 for pixels.",
     )
-    limit_terminates: bool = Field(
-        default=False,
-        description="The environment reports its own time limit as a termination.",
+    limit_terminates: bool | None = Field(
+        default=None,
+        description="The environment reports its own time limit as a termination. null: as the "
+        "catalogue says of it.",
     )
     observation: ObservationFact | None = Field(
         default=None,
@@ -141,8 +143,10 @@ class EnvironmentSpec(Part):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in CATALOGUE:
+            near = get_close_matches(value, CATALOGUE, n=5, cutoff=0.0)
             raise ValueError(
-                f"{value!r} is not an environment of this service; allowed: {', '.join(CATALOGUE)}"
+                f"{value!r} is not an environment of this service; allowed: {', '.join(near)}, and "
+                f"others of the {len(CATALOGUE)} of GET /environments"
             )
         return value
 
@@ -174,6 +178,9 @@ class EnvironmentSpec(Part):
             "observation": fact,
             "history": form.history,
             "max_episode_steps": self.max_episode_steps or self._own_limit(),
+            "limit_terminates": self.entry.limit_terminates
+            if self.limit_terminates is None
+            else self.limit_terminates,
         }
         for key, value in resolved.items():
             object.__setattr__(self, key, value)  # frozen for everyone else
@@ -280,6 +287,13 @@ class EvaluationSpec(Part):
     every_steps: Steps | None = None
     episodes: int = Field(default=10, ge=1, le=100)
     action_mode: Literal["deterministic", "sample"] = "deterministic"
+    epsilon: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of actions drawn uniformly from the legal ones. null: as the "
+        "environment's benchmark does, else 0.",
+    )
 
 
 class CheckpointingSpec(Part):
@@ -325,7 +339,7 @@ class InitFromSpec(Part):
 
 
 class JobSpec(Part):
-    """`evaluation.every_steps` and `checkpointing.every_steps` are never null once resolved."""
+    """`every_steps` and `epsilon` are never null once resolved."""
 
     name: Name | None = None
     labels: Labels = Field(default_factory=dict, max_length=16)
@@ -344,7 +358,9 @@ class JobSpec(Part):
 
     @model_validator(mode="after")
     def _resolve(self) -> Self:
-        evaluation = self.evaluation.model_copy(update={"every_steps": self._marks("evaluation")})
+        evaluation = self.evaluation.model_copy(
+            update={"every_steps": self._marks("evaluation"), "epsilon": self._epsilon()}
+        )
         checkpointing = self.checkpointing.model_copy(
             update={"every_steps": self._marks("checkpointing")}
         )
@@ -356,6 +372,16 @@ class JobSpec(Part):
         for key, value in resolved.items():
             object.__setattr__(self, key, value)  # frozen for everyone else
         return self
+
+    def _epsilon(self) -> float:
+        asked, entry = self.evaluation.epsilon, self.environment.entry
+        epsilon = entry.evaluation_epsilon if asked is None else asked
+        if epsilon > 0 and entry.action_kind == "continuous":
+            raise refused(
+                "evaluation.epsilon",
+                f"evaluation.epsilon={epsilon}: actions of {entry.id} are continuous; allowed: 0",
+            )
+        return epsilon
 
     def _marks(self, part: str) -> int:
         """Steps between two evaluations or checkpoints, refused when they would be too many."""

@@ -8,6 +8,8 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
     total = spec.budget.total_steps
     assert spec.evaluation.every_steps is not None
     assert spec.checkpointing.every_steps is not None
+    assert spec.environment.limit_terminates is not None
+    assert spec.evaluation.epsilon is not None
     return TrainingRun(
         environment_id=spec.environment.entry.gymnasium_id,
         environment_kwargs=spec.environment.kwargs,
@@ -24,6 +26,7 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
         evaluation_every=spec.evaluation.every_steps,
         evaluation_episodes=spec.evaluation.episodes,
         evaluation_mode=spec.evaluation.action_mode,
+        evaluation_epsilon=spec.evaluation.epsilon,
         checkpoint_every=spec.checkpointing.every_steps,
         log_every=log_every_steps(total),
         device=device,

@@ -12,10 +12,12 @@ from contextlib import ExitStack
 from pydantic import ValidationError
 
 from store.artifacts import NO_SPACE, CheckpointCorrupt
+from store.catalogue import use_own_environments
 from store.checkpoint_files import training_names
 from store.database import Database
 from store.endings import finish, give_up_attempt
 from store.errors import Fenced, StorageUnreachable
+from store.installed import lacking_here
 from store.ownership import (
     Claim,
     claim_next,
@@ -48,6 +50,7 @@ class Supervisor:
         draining: Callable[[], bool],
         trainer_module: str = TRAINER,
     ) -> None:
+        use_own_environments(settings.own_environments)
         self._database = database
         self._settings = settings
         self._worker = worker
@@ -81,6 +84,9 @@ class Supervisor:
     def _attempt(self, claim: Claim, lease: Lease, uses: ExitStack) -> None:
         try:
             spec = JobSpec.model_validate(claim.spec)
+            if (lack := lacking_here(spec.environment.entry)) is not None:
+                self._fail(claim, Reason.SPEC_INVALID, lack)
+                return
             begins = self._beginnings.find(claim, spec, uses)
         except ValidationError as error:  # accepted by another release, unknown to this one
             self._fail(claim, Reason.SPEC_INVALID, what_is_refused(error))
@@ -101,6 +107,7 @@ class Supervisor:
             threads=self._settings.trainer_threads,
             reserve_bytes=self._settings.disk_reserve_bytes,
             last_size=0 if begins.checkpoint is None else begins.checkpoint.size_bytes,
+            environments_file=str(own) if (own := self._settings.own_environments) else None,
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)

@@ -27,6 +27,8 @@ from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progresse
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
 from store.artifacts import GENERATIONS, NO_SPACE, ArtifactFolder
+from store.catalogue import use_own_environments
+from store.catalogue.own import register_own
 from store.processes import die_with_parent
 from store.spec import JobSpec
 from store.states import Reason
@@ -158,7 +160,10 @@ class Reporter:
 def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
     torch.set_num_threads(order.threads)
     reporter = Reporter(stream, order)
+    use_own_environments(None if order.environments_file is None else Path(order.environments_file))
     spec = JobSpec.model_validate(order.spec)
+    if spec.environment.entry.entry_point:
+        register_own(spec.environment.entry)
     resume_from = None if order.resume_from is None else Path(order.resume_from)
     begin_from = None if order.begin_from is None else Path(order.begin_from)
     beacon = Beacon(stop, reporter.say_alive)

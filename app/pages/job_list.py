@@ -13,8 +13,11 @@ from sqlalchemy.orm import Session
 from app.pages.commands import curl_post
 from app.pages.example import EXAMPLE
 from app.views import job_views
-from store.catalogue import CATALOGUE
+from store.catalogue import CATALOGUE, EnvironmentEntry
+from store.catalogue.extras import Extra
+from store.installed import is_installed, workers_have
 from store.jobs import JobFilter, count_jobs_by_status, list_jobs
+from store.settings import Settings
 from store.states import JobStatus
 
 PAGE_SIZE = 20
@@ -57,7 +60,9 @@ class Chip:
     current: bool
 
 
-def read_list(session: Session, query: ListQuery, base_url: str) -> dict[str, Any]:
+def read_list(
+    session: Session, query: ListQuery, base_url: str, settings: Settings
+) -> dict[str, Any]:
     jobs, next_cursor = list_jobs(
         session, query.to_filter(), limit=PAGE_SIZE, cursor=query.after or None
     )
@@ -68,7 +73,7 @@ def read_list(session: Session, query: ListQuery, base_url: str) -> dict[str, An
         "jobs": job_views(session, jobs),
         "any_job": bool(counts),
         "chips": _chips(query, counts),
-        "environments": _environments_by_area(),
+        "environments": _environments_by_area(workers_have(settings)),
         "clear_url": ListQuery(status=query.status).url(),
         "newest_url": replace(query, after="").url() if query.after else None,
         "older_url": replace(query, after=next_cursor).url() if next_cursor else None,
@@ -92,6 +97,17 @@ def _chips(query: ListQuery, counts: dict[str, int]) -> list[Chip]:
     ]
 
 
-def _environments_by_area() -> Sequence[tuple[str, list[str]]]:
+def _environments_by_area(
+    workers_have: frozenset[Extra] | None,
+) -> Sequence[tuple[str, list[tuple[str, str]]]]:
+    """Ids, each with a note for those that no job can train in at present."""
+
+    def note(entry: EnvironmentEntry) -> str:
+        missing = is_installed(entry, workers_have) is False
+        return f"needs the extra {entry.extra}" if missing else ""
+
     groups = groupby(CATALOGUE.values(), key=lambda entry: entry.area)
-    return [(area.capitalize(), [entry.id for entry in entries]) for area, entries in groups]
+    return [
+        (area.capitalize(), [(entry.id, note(entry)) for entry in entries])
+        for area, entries in groups
+    ]

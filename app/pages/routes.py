@@ -37,9 +37,13 @@ def _see(job_id: str) -> RedirectResponse:
 
 @router.get("/ui/jobs")
 def list_page(
-    request: Request, session: ReadSession, query: Annotated[ListQuery, Depends(_list_query)]
+    request: Request,
+    session: ReadSession,
+    settings: SettingsDep,
+    query: Annotated[ListQuery, Depends(_list_query)],
 ) -> Response:
-    return page(request, "jobs.html", **read_list(session, query, str(request.base_url)))
+    shown = read_list(session, query, str(request.base_url), settings)
+    return page(request, "jobs.html", **shown)
 
 
 @router.post("/ui/jobs/example")

@@ -16,6 +16,7 @@ from store.cloning import cloned_spec
 from store.database import Database
 from store.estimate import refuse_if_too_large
 from store.groups import submit_group
+from store.installed import refuse_if_not_installed
 from store.jobs import JobFilter, list_jobs, submit_job
 from store.jobs import get_job as get_stored_job
 from store.revision import REVISABLE, revise_job
@@ -79,6 +80,7 @@ def create_job(
     """With more than one of `seeds`: a group of jobs."""
     request = parse(JobRequest, body)
     specs = request.specs()
+    refuse_if_not_installed(specs[0], settings)
     needed = refuse_if_too_large(specs[0], settings.job_memory_bytes)
     if dry_run:
         with database.read() as session:
@@ -110,6 +112,7 @@ def clone(
     with database.read() as session:
         original = get_stored_job(session, job_id)
     spec = parse(JobSpec, json.dumps(cloned_spec(original.spec, overrides)).encode())
+    refuse_if_not_installed(spec, settings)
     refuse_if_too_large(spec, settings.job_memory_bytes)
     return _created(
         database,

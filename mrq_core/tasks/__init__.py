@@ -15,3 +15,18 @@ gymnasium.register(
     entry_point="mrq_core.tasks.pixel_pendulum:PixelPendulum",
     max_episode_steps=200,  # as Pendulum-v1
 )
+gymnasium.register(
+    id="mrq/DroneAvoid-v0",
+    entry_point="mrq_core.tasks.drone_avoid:DroneAvoid",
+    max_episode_steps=400,
+)
+gymnasium.register(
+    id="mrq/ConnectFour-v0",
+    entry_point="mrq_core.tasks.board_game:connect_four",
+    max_episode_steps=21,  # half of the 42 places are one's own
+)
+gymnasium.register(
+    id="mrq/Chess-v0",
+    entry_point="mrq_core.tasks.board_game:chess",
+    max_episode_steps=300,
+)

@@ -1,13 +1,16 @@
 """Bad input: a clear answer, and nothing left behind."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.main import create_app
 from store.database import Database
+from store.settings import Settings
 from store.spec import JobSpec
-from tests.app.driving import row_counts, spec
+from tests.app.driving import BEARER, row_counts, spec
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -67,7 +70,7 @@ def test_a_bad_job_names_field_value_and_what_is_allowed(
         ("algorithm", "name, preset, hyperparameters"),
         ("algorithm.hyperparameters", "zs_dim, zsa_dim"),
         ("budget", "total_steps, max_episodes, max_seconds"),
-        ("evaluation", "every_steps, episodes, action_mode"),
+        ("evaluation", "every_steps, episodes, action_mode, epsilon"),
         ("checkpointing", "every_steps, keep"),
         ("init_from", "checkpoint_id, job_id, load, sha256"),
     ],
@@ -118,6 +121,26 @@ def test_a_job_that_needs_too_much_memory(client: TestClient, database: Database
     assert problem["param"] == "algorithm.hyperparameters.buffer_size"
     assert problem["allowed_bytes"] == 8 << 30 < problem["needed_bytes"]
     assert_nothing_is_left(database)
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/jobs?dry_run=true", "/jobs/{id}/clone"])
+def test_a_job_whose_environment_the_workers_lack(
+    make_settings: Callable[..., Settings], database: Database, path: str
+) -> None:
+    lacking = create_app(make_settings(worker_extras="train,dmc"))
+    with TestClient(lacking, headers=BEARER) as client:
+        job_id = client.post("/jobs", json=spec()).json()["id"]
+        body = spec(environment={"id": "FetchReach-v4"})
+        if "clone" in path:
+            body = {"environment": {"id": "FetchReach-v4", "kwargs": None, "observation": None}}
+        before = row_counts(database)
+        answer = client.post(path.format(id=job_id), json=body)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "environment_not_installed")
+    assert problem["param"] == "environment.id"
+    assert problem["install"] == "pip install 'mrq-service[robotics]'"
+    assert problem["install"] in problem["detail"]
+    assert row_counts(database) == before
 
 
 @pytest.mark.parametrize(

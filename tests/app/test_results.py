@@ -1,14 +1,27 @@
 """What a job has produced, over HTTP."""
 
 import math
+from collections.abc import Callable
+from typing import Any, cast
 
+import pytest
 from starlette.testclient import TestClient
 
+from app.main import create_app
+from store.catalogue.extras import MODULES
 from store.database import Database
 from store.ownership import start_from
 from store.settings import Settings
 from tests.app.bundles import pixel_bundle
-from tests.app.driving import claim, evaluate, progress, submit, trained_job, whole_manifests
+from tests.app.driving import (
+    BEARER,
+    claim,
+    evaluate,
+    progress,
+    submit,
+    trained_job,
+    whole_manifests,
+)
 from tests.store.acting import release
 
 
@@ -163,6 +176,28 @@ def test_an_environment_whose_id_has_a_namespace(client: TestClient) -> None:
         )
     assert client.get("/environments/Pendulum-v1").json()["gymnasium_id"] == "Pendulum-v1"
     assert client.get("/environments/mrq/None-v0").json()["code"] == "environment_not_found"
+
+
+def test_an_environment_tells_what_installs_it_and_whether_it_is(
+    make_settings: Callable[..., Settings], database: Database
+) -> None:
+    with TestClient(create_app(make_settings(worker_extras="train")), headers=BEARER) as client:
+        listed = {each["id"]: each for each in client.get("/environments").json()["data"]}
+    pong = listed["Atari/Pong-v5"]
+    assert (pong["area"], pong["extra"], pong["licence"]) == ("atari", "atari", "GPL-2.0-only")
+    assert (pong["installed"], pong["evaluation_epsilon"]) == (False, 0.001)
+    assert pong["install"] == "pip install 'mrq-service[atari]'"
+    assert pong["suggested"] == {"preset": "paper", "total_steps": 2_500_000, "action_repeat": 1}
+    assert listed["Pendulum-v1"]["installed"] is True
+    assert listed["glucosim/BasalControl-v0"]["limit_terminates"] is True
+
+
+def test_a_server_that_cannot_train_says_that_it_does_not_know(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast(dict[str, Any], MODULES), "train", ("a_package_of_nobody",))
+    assert client.get("/environments/Pendulum-v1").json()["installed"] is None
+    assert client.get("/environments/FetchReach-v4").json()["installed"] is None
 
 
 def test_readiness_counts_jobs(client: TestClient, database: Database, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mrq_core.evaluation import Evaluation, Evaluator
 from mrq_core.events import Evaluated
@@ -51,3 +52,36 @@ def test_golden_states_are_few_and_from_the_whole_episode() -> None:
     assert chosen == sorted(chosen)
     assert chosen[0] == 0
     assert chosen[-1] > 950
+
+
+def test_random_actions_of_an_evaluation_are_legal_and_the_same_every_time() -> None:
+    """The environment itself raises where an illegal action is taken; all 12 steps are random."""
+    register()
+    run = tiny_run(
+        "Kinds-v0",
+        environment_kwargs={"kind": "mask in info, action_mask"},
+        max_episode_steps=None,
+        evaluation_episodes=3,
+        evaluation_epsilon=1.0,
+    )
+    session, evaluator = Session(run), Evaluator(run)
+    policy = policy_of(session.agent)
+    first = evaluator.evaluate(policy, 0)
+    assert evaluator.evaluate(policy, 0).returns == first.returns
+    assert first.lengths == [12] * 3
+    evaluator.environment.close()
+    session.environment.close()
+
+
+@pytest.mark.parametrize(("epsilon", "differs"), [(0.0, False), (1.0, True)])
+def test_with_epsilon_the_policy_does_not_decide_alone(epsilon: float, differs: bool) -> None:
+    """Left alone, this one always pushes the cart to the left, which falls within 12 steps."""
+    run = tiny_run("CartPole-v1", evaluation_episodes=4, evaluation_epsilon=epsilon)
+    session, evaluator = Session(run), Evaluator(run)
+    with torch.no_grad():
+        for tensor in session.agent.policy.parameters():
+            tensor.zero_()
+    lengths = evaluator.evaluate(policy_of(session.agent), 0).lengths
+    assert (max(lengths) > 12) == differs
+    evaluator.environment.close()
+    session.environment.close()

@@ -33,7 +33,12 @@ def test_every_default_is_filled_in() -> None:
             "hyperparameters": asdict(PRESETS["paper"]),
         },
         "budget": {"total_steps": 1000, "max_episodes": None, "max_seconds": None},
-        "evaluation": {"every_steps": 50, "episodes": 10, "action_mode": "deterministic"},
+        "evaluation": {
+            "every_steps": 50,
+            "episodes": 10,
+            "action_mode": "deterministic",
+            "epsilon": 0.0,
+        },
         "checkpointing": {"every_steps": 100, "keep": 2, "ttl_seconds": None},
         "early_stopping": {"target_return": None},
         "limits": {"max_runtime_seconds": None, "no_progress_seconds": None},

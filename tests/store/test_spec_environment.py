@@ -97,3 +97,33 @@ def test_a_namespace_of_an_environment_makes_a_name_that_is_allowed() -> None:
     spec = made(environment={"id": "mrq/Catch-v0"})
     assert spec.name == "mrq-catch-v0-mrq"
     assert made(environment={"id": "mrq/Catch-v0"}, name=spec.name) == spec
+
+
+@pytest.mark.parametrize(
+    ("asked", "resolved"),
+    [({}, True), ({"limit_terminates": None}, True), ({"limit_terminates": False}, False)],
+)
+def test_whether_its_limit_is_a_termination_follows_from_the_catalogue(
+    asked: dict[str, Any], resolved: bool
+) -> None:
+    spec = made(environment={"id": "glucosim/BasalControl-v0"} | asked)
+    assert spec.environment.limit_terminates is resolved
+    assert made(environment={"id": "Pendulum-v1"} | asked).environment.limit_terminates is False
+
+
+def test_a_benchmark_is_evaluated_by_its_own_protocol_unless_asked_otherwise() -> None:
+    pong = {"id": "Atari/Pong-v5"}
+    assert made(environment=pong).evaluation.epsilon == 0.001
+    assert made(environment=pong, evaluation={"epsilon": 0.0}).evaluation.epsilon == 0.0
+    assert made(evaluation={"epsilon": 0}).evaluation.epsilon == 0.0
+    path, message = refusal({"evaluation": {"epsilon": 0.1}})
+    assert path == "evaluation.epsilon"
+    assert "continuous; allowed: 0" in message
+    assert refusal({"environment": pong, "evaluation": {"epsilon": 1.1}})[0] == "evaluation.epsilon"
+
+
+def test_an_id_that_is_not_there_is_answered_with_those_near_it() -> None:
+    path, message = refusal({"environment": {"id": "ALE/Pong-v5"}})
+    assert path == "environment.id"
+    assert "Atari/Pong-v5" in message
+    assert "GET /environments" in message

@@ -5,12 +5,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import psutil
 import pytest
 from sqlalchemy import update
 
 from store.bells import jobs_to_ring
+from store.catalogue.extras import MODULES
 from store.database import Database
 from store.endings import reap_expired
 from store.events import read_events
@@ -329,3 +331,16 @@ def test_a_spec_of_another_release_fails_with_the_field_named(
         "budget.total_steps=-5: Input should be greater than or equal to 1; "
         "from_the_future=1: Extra inputs are not permitted No checkpoint yet."
     )
+
+
+def test_a_job_whose_environment_is_not_installed_here_ends_with_the_command(
+    database: Database, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server on another host could not know."""
+    job_id = submit(database, "good")
+    monkeypatch.setitem(cast(dict[str, Any], MODULES), "train", ("torch", "a_package_of_nobody"))
+    job = _run_until_ended(database, quick, job_id)
+    assert (job.status, job.reason) == (JobStatus.FAILED, Reason.SPEC_INVALID)
+    assert job.message is not None
+    assert "pip install 'mrq-service[train]'; missing here: a_package_of_nobody" in job.message
+    assert len(attempts_of(database, job_id)) == 1

@@ -18,11 +18,12 @@ from safetensors import SafetensorError
 from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
 from mrq_core.run import WarmStart
 from mrq_core.spaces import SpaceError
+from store.catalogue import use_own_environments
 from store.spec import JobSpec
 from store.states import Reason
 from store.training_runs import training_run
 from worker import trainer
-from worker.channel import Order, StopRequest
+from worker.channel import Kind, Order, StopRequest, receive
 from worker.trainer import Beacon, Pace, reason_for
 
 
@@ -88,6 +89,8 @@ def test_what_surrounds_the_environment_is_passed_on() -> None:
     assert run.limit_terminates
     plain = {"environment": {"id": "CarRacing-v3"}, "budget": {"total_steps": 1000}}
     assert training_run(JobSpec.model_validate(plain), "cpu").history == 4
+    pong = {"environment": {"id": "Atari/Pong-v5"}, "budget": {"total_steps": 1000}}
+    assert training_run(JobSpec.model_validate(pong), "cpu").evaluation_epsilon == 0.001
 
 
 def test_our_own_environments_are_imported_before_they_are_made() -> None:
@@ -183,3 +186,35 @@ def test_a_checkpoint_to_begin_with_that_does_not_fit_is_the_spec_s_fault(tmp_pa
     assert reason_for(refused.value, begins=True) == Reason.SPEC_INVALID
     run = training_run(JobSpec.model_validate(spec), "cpu")
     assert run.warm_start == WarmStart(sha256="0" * 64, load="weights")
+
+
+def test_an_environment_of_the_operators_own_is_trained_in(tmp_path: Path) -> None:
+    """By the trainer alone: it registers what the file names."""
+    file = tmp_path / "own.toml"
+    file.write_text(
+        '["acme/Crane-v0"]\n'
+        'entry = "tests.crane:Crane"\n'
+        'observation = {kind = "vector", shape = [6]}\n'
+        'action = {kind = "continuous", size = 2}\n'
+        "max_episode_steps = 50\n"
+    )
+    tiny = {"zs_dim": 8, "zsa_dim": 8, "batch_size": 8, "warmup_steps": 60}
+    spec: dict[str, Any] = {
+        "environment": {"id": "acme/Crane-v0"},
+        "algorithm": {"preset": "small", "hyperparameters": tiny},
+        "budget": {"total_steps": 100},
+        "evaluation": {"episodes": 1, "every_steps": 100},
+        "checkpointing": {"every_steps": 100},
+    }
+    order = Order("job_1", 1, spec, str(tmp_path), None, "cpu", 1, environments_file=str(file))
+    stream = io.BytesIO()
+    reading, writing = os.pipe()  # nobody asks it to stop
+    try:
+        with os.fdopen(reading) as requests, os.fdopen(writing, "w"):
+            trainer.run(order, StopRequest(requests), stream)
+    finally:
+        use_own_environments(None)
+    stream.seek(0)
+    told = [message.kind for message in receive(stream)]
+    assert told[-1] is Kind.FINISHED
+    assert told.count(Kind.EVALUATION) == 2

@@ -1,13 +1,16 @@
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
 
+from app.main import create_app
 from store.database import Database
 from store.jobs import JobFilter, list_jobs
 from store.lifecycle import cancel_job
 from store.settings import Settings
 from store.states import Reason
+from tests.app.driving import BEARER
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.app.pages.reading import fields, links, read, text_of
 
@@ -154,3 +157,13 @@ def test_a_broken_cursor_is_named(browser: TestClient) -> None:
     answer = browser.get("/ui/jobs?after=@@@")
     assert answer.status_code == 422
     assert "after=" in answer.text
+
+
+def test_environments_that_no_worker_has_say_what_they_need(
+    make_settings: Callable[..., Settings], database: Database
+) -> None:
+    with TestClient(create_app(make_settings(worker_extras="train")), headers=BEARER) as client:
+        page = client.get("/ui/jobs").text
+    assert '<option value="FetchReach-v4">FetchReach-v4 (needs the extra robotics)</option>' in page
+    assert '<option value="Pendulum-v1">Pendulum-v1</option>' in page
+    assert '<optgroup label="Strategy games">' in page

@@ -1,0 +1,56 @@
+"""docs/reference/environments.md has a row for every environment, and it is the catalogue's."""
+
+import json
+
+import pytest
+
+from store.catalogue import AREAS, CATALOGUE
+from store.catalogue.entry import EnvironmentEntry
+from store.catalogue.extras import EXTRAS
+from tests.deploy.files import ROOT, first_names, names_in, rows
+
+PAGE = "docs/reference/environments.md"
+
+
+def row(entry: EnvironmentEntry, measured: set[str]) -> list[str]:
+    if entry.action_kind == "continuous":
+        actions = f"{entry.action_dim} numbers"
+    else:
+        actions = f"1 of {entry.action_dim}" + (", masked" if entry.masked else "")
+    observed = " x ".join(map(str, entry.frame_shape))
+    return [
+        f"`{entry.id}`",
+        f"`{entry.extra}`",
+        entry.licence,
+        f"{entry.observation_kind}, {observed}",
+        actions,
+        f"{entry.max_episode_steps:,}",
+        f"`{entry.suggestion.preset}`, {entry.suggestion.total_steps:,}",
+        "yes" if entry.id in measured else "no",
+    ]
+
+
+def learnt_here() -> set[str]:
+    """Those of which learning runs are in the tree."""
+    files = (ROOT / "benchmarks/learning/results").glob("*.json")
+    return {json.loads(file.read_text())["spec"]["environment_id"] for file in files}
+
+
+@pytest.mark.parametrize("area", AREAS, ids=lambda area: area.AREA.name)
+def test_the_rows_of_an_area_are_those_of_the_catalogue(area: object) -> None:
+    entries = area.ENTRIES  # type: ignore[attr-defined]
+    heading = area.AREA.name.capitalize()  # type: ignore[attr-defined]
+    measured = learnt_here()
+    assert rows(PAGE, heading)[1:] == [row(entry, measured) for entry in entries]
+
+
+def test_every_extra_is_told() -> None:
+    told = rows(PAGE, "Extras")[1:]
+    assert first_names([[line[0]] for line in told]) == list(EXTRAS)
+    for name, packages, _ in told:
+        assert names_in(packages), name
+
+
+def test_there_are_as_many_as_it_says() -> None:
+    text = (ROOT / PAGE).read_text()
+    assert f"{len(CATALOGUE)} environments in {len(AREAS)} areas" in text
