@@ -333,6 +333,9 @@ class PolicyView(TypedDict):
 
 
 class EnvironmentView(TypedDict):
+    """`dataset_role`: of the dataset that a job needs, whose further columns widen
+    `observation_shape`."""
+
     id: str
     gymnasium_id: str
     area: str
@@ -344,6 +347,7 @@ class EnvironmentView(TypedDict):
     action_components: list[int]
     masked: bool
     max_episode_steps: int
+    dataset_role: str | None
     kwargs_schema: dict[str, Any]
 
 

@@ -319,6 +319,7 @@ def environment_view(entry: EnvironmentEntry) -> EnvironmentView:
         "action_components": list(entry.action_components),
         "masked": entry.masked,
         "max_episode_steps": entry.max_episode_steps,
+        "dataset_role": entry.dataset_role or None,
         "kwargs_schema": entry.kwargs.model_json_schema(),
     }
 

@@ -90,6 +90,18 @@ class ReacherKwargs(Kwargs):
     reward_control_weight: Weight = 1.0
 
 
+class TradingKwargs(Kwargs):
+    """Shares of the traded value, of the rows, and a number of rows."""
+
+    fee: float = Field(default=0.001, ge=0.0, le=0.1)
+    slippage: float = Field(default=0.0005, ge=0.0, le=0.1)
+    allow_short: bool = False
+    relative: bool = True
+    validation_fraction: float = Field(default=0.2, ge=0.05, le=0.4)
+    test_fraction: float = Field(default=0.2, ge=0.05, le=0.4)
+    embargo: int = Field(default=5, ge=0, le=250)
+
+
 ObservationKind = Literal["vector", "pixels"]
 ActionKind = Literal["discrete", "continuous", "multi_discrete", "multi_binary"]
 
@@ -104,7 +116,7 @@ class EnvironmentEntry:
     """
 
     id: str
-    area: Literal["classic control", "toy text", "box2d", "mujoco", "pixels"]
+    area: Literal["classic control", "toy text", "box2d", "mujoco", "pixels", "markets"]
     observation_kind: ObservationKind
     frame_shape: tuple[int, ...]
     action_kind: ActionKind
@@ -114,6 +126,9 @@ class EnvironmentEntry:
     max_episode_steps: int
     kwargs: type[Kwargs] = Kwargs
     module: str = ""  # whose import registers it, where that is not Gymnasium
+    # A job needs a dataset of this role, and `frame_shape` follows from its columns: what stands
+    # here is of a dataset without any but the needed ones.
+    dataset_role: Literal["", "timeseries"] = ""
 
     @property
     def gymnasium_id(self) -> str:
@@ -137,6 +152,7 @@ def _entries() -> list[EnvironmentEntry]:
         *,
         masked: bool = False,
         module: str = "",
+        dataset_role: Any = "",
     ) -> EnvironmentEntry:
         return EnvironmentEntry(
             id=id,
@@ -148,6 +164,7 @@ def _entries() -> list[EnvironmentEntry]:
             max_episode_steps=limit,
             kwargs=kwargs,
             module=module,
+            dataset_role=dataset_role,
         )
 
     def one_of(n: int) -> Mapping[str, Any]:
@@ -182,6 +199,16 @@ def _entries() -> list[EnvironmentEntry]:
             200,
             PendulumKwargs,
             module="mrq_core.tasks",
+        ),
+        row(
+            "mrq/Trading-v0",
+            "markets",
+            (6,),
+            one_of(3),
+            250,
+            TradingKwargs,
+            module="mrq_core.tasks",
+            dataset_role="timeseries",
         ),
         row("Ant-v5", mujoco, (105,), reals(8), 1000, WalkerKwargs),
         row("HalfCheetah-v5", mujoco, (17,), reals(6), 1000, RunnerKwargs),

@@ -64,6 +64,7 @@ class Order:
     reserve_bytes: int = 0
     last_size: int = 0  # of the checkpoint in `resume_from`
     begin_from: str | None = None  # without `resume_from`: what the spec's `init_from` names
+    dataset: str | None = None  # the file on this host, where the spec names one
 
 
 class StopRequest:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from store.artifacts import NO_SPACE, CheckpointCorrupt
 from store.checkpoint_files import training_names
 from store.database import Database
+from store.dataset_files import DatasetDamaged, file_name, open_dataset_files
 from store.endings import finish, give_up_attempt
 from store.errors import Fenced, StorageUnreachable
 from store.ownership import (
@@ -23,7 +24,8 @@ from store.ownership import (
     trained_ms,
 )
 from store.settings import Settings
-from store.spec import JobSpec, what_is_refused
+from store.spec import JobSpec
+from store.spec_part import what_is_refused
 from store.states import JobStatus, Reason
 from store.storage import open_artifacts
 from worker.attempt import Attempt
@@ -55,6 +57,7 @@ class Supervisor:
         self._trainer_module = trainer_module
         self._artifacts = open_artifacts(settings)
         self._beginnings = Beginnings(database, self._artifacts, settings.disk_reserve_bytes)
+        self._datasets = open_dataset_files(settings)
 
     def run_next(self) -> None:
         """Does the most urgent queued job, if there is one. A doubled bell finds none."""
@@ -81,7 +84,11 @@ class Supervisor:
     def _attempt(self, claim: Claim, lease: Lease, uses: ExitStack) -> None:
         try:
             spec = JobSpec.model_validate(claim.spec)
+            dataset = self._dataset(spec)
             begins = self._beginnings.find(claim, spec, uses)
+        except DatasetDamaged as error:
+            self._fail(claim, Reason.DATASET_ERROR, str(error))
+            return
         except ValidationError as error:  # accepted by another release, unknown to this one
             self._fail(claim, Reason.SPEC_INVALID, what_is_refused(error))
             return
@@ -101,6 +108,7 @@ class Supervisor:
             threads=self._settings.trainer_threads,
             reserve_bytes=self._settings.disk_reserve_bytes,
             last_size=0 if begins.checkpoint is None else begins.checkpoint.size_bytes,
+            dataset=dataset,
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
@@ -114,6 +122,14 @@ class Supervisor:
             Attempt(claim, lease, trainer, hand_in, times, judge, self._draining).run()
         finally:
             trainer.close()
+
+    def _dataset(self, spec: JobSpec) -> str | None:
+        """Its file on this host, if the job has one, with the bytes that were checked."""
+        environment = spec.environment
+        if environment.dataset is None or environment.dataset_id is None:
+            return None
+        name = file_name(environment.dataset.sha256, environment.dataset_id)
+        return str(self._datasets.fetch(name))
 
     def _times(self, claim: Claim, spec: JobSpec) -> TimeLimits:
         with self._database.read() as session:

@@ -20,7 +20,10 @@ def build(entry: EnvironmentEntry, kwargs: dict[str, Any]) -> "gymnasium.Env[Any
 
 
 def defaults(entry: EnvironmentEntry) -> dict[str, Any]:
-    spec = JobSpec.model_validate({"environment": {"id": entry.id}, "budget": {"total_steps": 1}})
+    environment = {"id": entry.id}
+    if entry.dataset_role:  # without its file it makes a series of its own
+        environment["dataset_id"] = "any"
+    spec = JobSpec.model_validate({"environment": environment, "budget": {"total_steps": 1}})
     return spec.environment.kwargs
 
 
@@ -83,7 +86,7 @@ def extremes(kwargs: type[Kwargs]) -> list[dict[str, Any]]:
         else:
             low = variant.get("minimum", variant.get("exclusiveMinimum"))
             high = variant.get("maximum", variant.get("exclusiveMaximum"))
-            inside = 1e-6 if "exclusiveMinimum" in variant else 0.0
+            inside = 1e-6 if "exclusiveMinimum" in variant else 0
             pair = (low + inside, high - inside)
         for end, value in zip(ends, pair, strict=True):
             end[name] = value
