@@ -284,7 +284,7 @@ class Dataset(Table):
 
     __tablename__ = "datasets"
     __table_args__ = (
-        CheckConstraint("role IN ('timeseries')", name="role"),
+        CheckConstraint("role IN ('timeseries','transitions')", name="role"),
         UniqueConstraint("name", "version"),
     )
 

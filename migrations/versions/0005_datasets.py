@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("report", _JSON, nullable=False),
         sa.Column("looks", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("role IN ('timeseries')", name=op.f("ck_datasets_role")),
+        sa.CheckConstraint("role IN ('timeseries','transitions')", name=op.f("ck_datasets_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_datasets")),
         sa.UniqueConstraint("name", "version", name=op.f("uq_datasets_name_version")),
     )
