@@ -1,4 +1,4 @@
-"""No request body beyond the limit is ever held, whether it says its length or comes in chunks."""
+"""No body beyond its limit is ever taken in, whether it says its length or comes in chunks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.serving.policies import LoadedPolicies
 from store.database import Database
+from store.dataset_files import DatasetFiles
 from store.jobs import get_job
 from store.settings import Settings
 from store.storage import Artifacts
@@ -34,9 +35,15 @@ def _artifacts(request: Request) -> Artifacts:
     return artifacts
 
 
+def _dataset_files(request: Request) -> DatasetFiles:
+    files: DatasetFiles = request.app.state.dataset_files
+    return files
+
+
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 PoliciesDep = Annotated[LoadedPolicies, Depends(_policies)]
+DatasetFilesDep = Annotated[DatasetFiles, Depends(_dataset_files)]
 ArtifactsDep = Annotated[Artifacts, Depends(_artifacts)]
 
 

@@ -33,6 +33,7 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.FileGone: 410,
     refusals.PolicyBroken: 409,
     refusals.BodyTooLarge: 413,
+    domain.DatasetTooLarge: 413,
     refusals.UnsupportedMediaType: 415,
     domain.InvalidInput: 422,
     refusals.ActRefused: 422,

@@ -11,11 +11,14 @@ from app.auth import Authentication
 from app.body_limit import BodyLimit, Limit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
+from app.pages import backtest_routes as backtest_pages
 from app.pages import group_routes as group_pages
 from app.pages import routes as pages
 from app.pages.errors import error_page
 from app.routes import (
+    backtests,
     batch,
+    datasets,
     environments,
     events,
     files,
@@ -32,10 +35,14 @@ from app.serving.act import act_route
 from app.serving.policies import LoadedPolicies
 from store.catalogue import use_own_environments
 from store.database import Database
+from store.dataset_files import open_dataset_files
 from store.keys import make_api_key
 from store.schema import require_current_schema
 from store.settings import Settings
 from store.storage import open_artifacts
+
+# Uploads that are checked at once: each may hold a file's worth of numbers.
+MAX_CHECKS = 2
 
 
 def build() -> FastAPI:
@@ -62,17 +69,22 @@ def create_app(settings: Settings) -> FastAPI:
         others={
             imports.PATH: Limit(
                 allowed_bytes=settings.max_import_bytes, setting="MRQ_MAX_IMPORT_BYTES"
-            )
+            ),
+            datasets.PATH: Limit(
+                allowed_bytes=settings.max_dataset_bytes, setting="MRQ_MAX_DATASET_BYTES"
+            ),
         },
     )
     app.add_middleware(Authentication, key=lambda: app.state.api_key)
     app.add_middleware(RequestContext)
     app.router.routes.append(act_route(settings.max_batch))
     of_jobs = (jobs, batch, lifecycle, groups, results, files, events)
-    for module in (*of_jobs, imports, policies, environments, health, session):
+    of_data = (backtests, datasets, environments)
+    for module in (*of_jobs, imports, policies, *of_data, health, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)
+    app.include_router(backtest_pages.router)
     openapi.install(app)
     return app
 
@@ -87,6 +99,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.database = database
     app.state.policies = LoadedPolicies(database)
     app.state.artifacts = open_artifacts(settings)
+    app.state.dataset_files = open_dataset_files(settings)
+    app.state.checking = asyncio.Semaphore(MAX_CHECKS)
     app.state.closing = asyncio.Event()
     try:
         with set_on_exit_signal(app.state.closing):

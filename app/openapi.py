@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from app.auth import is_open
 from app.multipart import MEDIA_TYPE as MULTIPART
 from app.problem import MEDIA_TYPE
-from app.routes import imports
+from app.routes import datasets, imports
 from app.routes.batch import Batch
 from app.routes.jobs import Revision
 from app.routes.lifecycle import Cancellation, Extension
@@ -148,6 +148,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)
     files = {"required": True, "content": {MULTIPART: {"schema": _FILES}}}
     document["paths"][imports.PATH]["post"]["requestBody"] = files
+    csv = {"required": True, "content": {"text/csv": {"schema": _STRING}}}
+    document["paths"][datasets.PATH]["post"]["requestBody"] = csv
     document["paths"][PATH] = {"post": _act()}
     for path, operations in document["paths"].items():
         for operation in operations.values():

@@ -339,6 +339,9 @@ class SuggestionView(TypedDict):
 
 
 class EnvironmentView(TypedDict):
+    """`dataset_role`: of the dataset that a job needs, whose further columns widen
+    `observation_shape`."""
+
     id: str
     gymnasium_id: str
     area: str
@@ -352,6 +355,7 @@ class EnvironmentView(TypedDict):
     max_episode_steps: int
     limit_terminates: bool
     evaluation_epsilon: float
+    dataset_role: str | None
     kwargs_schema: dict[str, Any]
     extra: str | None
     licence: str

@@ -328,6 +328,7 @@ def environment_view(
         "max_episode_steps": entry.max_episode_steps,
         "limit_terminates": entry.limit_terminates,
         "evaluation_epsilon": entry.evaluation_epsilon,
+        "dataset_role": entry.dataset_role or None,
         "kwargs_schema": entry.kwargs.model_json_schema(),
         "extra": entry.extra,
         "licence": entry.licence,

@@ -16,7 +16,13 @@ from cli.importing import send_checkpoint
 from cli.up import up as run_service
 from store.database import Database
 from store.errors import SetupError
-from store.garbage import Garbage, damaged_checkpoints, find_garbage, remove_garbage
+from store.garbage import (
+    Garbage,
+    damaged_checkpoints,
+    damaged_datasets,
+    find_garbage,
+    remove_garbage,
+)
 from store.invariants import broken_invariants
 from store.keys import login_link as make_link
 from store.keys import read_api_key
@@ -79,6 +85,7 @@ def doctor(
         findings = broken_invariants(database, settings)
         if files:
             findings += damaged_checkpoints(database, settings)
+            findings += damaged_datasets(database, settings)
         garbage = find_garbage(database, settings)
     for each in findings:
         sys.stdout.write(f"{each.invariant} {each.job_id}: {each.text}. {each.advice}\n")

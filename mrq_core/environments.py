@@ -20,7 +20,7 @@ from mrq_core.actions import Mask, action_codec
 from mrq_core.environment_contract import Contract, ContractBroken
 from mrq_core.errors import EnvironmentFault, NonFiniteError, TrainingError
 from mrq_core.observations import observation_form, to_frame
-from mrq_core.run import TrainingRun
+from mrq_core.run import Split, TrainingRun
 from mrq_core.spaces import Floats, SpaceError, space_from_gymnasium
 from mrq_core.vector_environments import OneOfVector
 
@@ -272,11 +272,13 @@ class Environment:
         return not bool((chosen & ~mask).any())
 
 
-def environment_of(run: TrainingRun) -> Environment:
-    """A new one at each call: training and evaluation must not share any."""
+def environment_of(run: TrainingRun, split: Split = "train") -> Environment:
+    """A new one at each call: training and evaluation must not share any. `split`: of its dataset,
+    where it has one."""
+    data = {} if run.dataset is None else run.dataset.kwargs(split)
     return Environment(
         run.environment_id,
-        run.environment_kwargs,
+        {**run.environment_kwargs, **data},
         run.max_episode_steps,
         run.action_repeat,
         history=run.history,

@@ -57,7 +57,7 @@ class Evaluator:
     def __init__(self, run: TrainingRun, alive: Alive = unheard) -> None:
         self.run = run
         self.alive = alive
-        self.environment = environment_of(run)
+        self.environment = environment_of(run, "validation")
 
     def evaluate(self, policy: Policy, step: int) -> Evaluation:
         evaluation = Evaluation()

@@ -19,6 +19,8 @@ End: TypeAlias = Literal["steps", "episodes", "target"]
 
 
 Load: TypeAlias = Literal["weights", "all"]
+# Of a dataset: what is learnt from, and what an evaluation sees.
+Split: TypeAlias = Literal["train", "validation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,26 @@ class WarmStart:
 
     sha256: str
     load: Load
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFile:
+    """What an environment is given beside its kwargs. `path` is of this host."""
+
+    path: str
+    sha256: str
+    roles: Mapping[str, str]
+    features: tuple[str, ...]
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "sha256": self.sha256,
+            "roles": dict(self.roles),
+            "features": list(self.features),
+        }
+
+    def kwargs(self, split: Split) -> dict[str, Any]:
+        return {**self.spec(), "file": self.path, "split": split}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +65,7 @@ class TrainingRun:
 
     environment_id: str
     environment_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    dataset: DatasetFile | None = None
     max_episode_steps: int | None = None
     action_repeat: int = 1
     history: int | None = None
@@ -94,6 +117,7 @@ class TrainingRun:
         """
         # Named only where there is one: checkpoints of releases without it still fit.
         begins_with = {} if self.warm_start is None else {"warm_start": asdict(self.warm_start)}
+        learns_from = {} if self.dataset is None else {"dataset": self.dataset.spec()}
         return {
             "environment_id": self.environment_id,
             "environment_kwargs": dict(self.environment_kwargs),
@@ -104,6 +128,7 @@ class TrainingRun:
             "hyperparameters": asdict(self.hyperparameters),
             "seed": self.seed,
             **begins_with,
+            **learns_from,
         }
 
     def spec_sha256(self) -> str:

@@ -13,7 +13,8 @@ def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, An
     """`spec` is resolved: it names every default, also those that follow from other fields. Such a
     one is left out where the field that it follows from is another, so that it follows anew."""
     base = deepcopy(spec)
-    base["environment"].pop("observation", None)
+    for follows in ("observation", "dataset"):
+        base["environment"].pop(follows, None)
     environment, algorithm = base["environment"], base["algorithm"]
     if _differs(overrides.get("environment"), "id", environment["id"]):
         if base["name"] == default_name(environment["id"]):

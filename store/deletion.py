@@ -22,6 +22,7 @@ from store.tables import (
     Event,
     IdempotencyRecord,
     Job,
+    JobDataset,
     JobGroup,
     MetricPoint,
     Policy,
@@ -32,7 +33,7 @@ NAMED = 5
 # A round takes no longer than a heartbeat's worth of patience.
 PURGED_AT_ONCE = 20
 # Those that refer to others first.
-_PARTS = (Evaluation, Checkpoint, MetricPoint, Event, Attempt, IdempotencyRecord)
+_PARTS = (Evaluation, Checkpoint, MetricPoint, Event, Attempt, IdempotencyRecord, JobDataset)
 
 
 def delete_job(database: Database, job_id: str, *, with_policies: bool = False) -> Job:

@@ -5,11 +5,13 @@ DomainError
 │   ├── EstimateTooLarge
 │   ├── InvalidCheckpoint a file of one that is to be imported
 │   ├── EnvironmentNotInstalled
+│   ├── DatasetRefused
 │   └── IdempotencyKeyReused
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
 ├── NotReady              right request, too early
 ├── Pinned                something else still needs it
+├── DatasetTooLarge
 ├── FileGone              a row names it, and it is not there
 ├── StorageUnreachable    nothing is known of what the object store holds
 ├── StorageFull           no space for what a request brings
@@ -52,6 +54,16 @@ class EnvironmentNotInstalled(InvalidInput):
 
 class IdempotencyKeyReused(InvalidInput):
     code = "idempotency_key_reused"
+
+
+class DatasetRefused(InvalidInput):
+    """The file says something that cannot be trained on; `problems` say where."""
+
+    code = "dataset_refused"
+
+
+class DatasetTooLarge(DomainError):
+    code = "dataset_too_large"
 
 
 class NotFound(DomainError):

@@ -30,6 +30,7 @@ RETRIES: Mapping[Reason, Retry] = {
     Reason.GPU_OUT_OF_MEMORY: Retry.ONCE,
     Reason.NON_FINITE: Retry.NEVER,
     Reason.ENVIRONMENT_ERROR: Retry.NEVER,
+    Reason.DATASET_ERROR: Retry.NEVER,
     Reason.CHECKPOINT_CORRUPT: Retry.NEVER,
     Reason.SPEC_INVALID: Retry.NEVER,
     Reason.SOURCE_GONE: Retry.NEVER,

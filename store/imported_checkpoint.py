@@ -29,7 +29,7 @@ from store.errors import InvalidCheckpoint, InvalidInput
 from store.imported_state import ImportedState, ReplayState, read_state, require_resumable
 from store.spec import JobSpec
 from store.tensor_file import TensorFile, read_tensor_file
-from store.training_runs import training_run
+from store.training_runs import UNREAD, training_run
 
 WEIGHTS_ALONE = frozenset({STATE, AGENT})
 # Of any kind of device: a CPU's has 5,056.
@@ -58,7 +58,7 @@ def examine(
         raise _of_file(name, "it is missing", f"at least {AGENT} and {STATE}")
     state = read_state(folder / STATE)
     resumable = set(names) != WEIGHTS_ALONE
-    run = training_run(spec, "cpu")
+    run = training_run(spec, "cpu", UNREAD)
     if resumable:
         require_resumable(state)
     _require_same_run(run, state, resumable=resumable)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from store.clock import now_ms
 from store.cursor import decode_number, encode_cursor
 from store.database import Database
+from store.datasets import pin_dataset
 from store.errors import InvalidInput, NotFound
 from store.events import append_event
 from store.idempotency import once
@@ -49,6 +50,8 @@ def insert_job(
 ) -> Job:
     begins = spec.init_from
     assert begins is None or begins.sha256 is not None, "it is resolved, and held"
+    dataset = spec.environment.dataset
+    assert (dataset is None) == (spec.environment.dataset_id is None), "`with_dataset` comes first"
     row = insert(Job).values(
         id=job_id or new_id("job"),
         name=spec.resolved_name(),
@@ -65,6 +68,8 @@ def insert_job(
         created_at=now_ms(),
     )
     job = session.scalars(row.returning(Job)).one()
+    if spec.environment.dataset_id is not None:
+        pin_dataset(session, job.number, spec.environment.dataset_id)
     append_event(session, job.number, "status", {"status": JobStatus.QUEUED})
     return job
 

@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from store.spec import JobSpec, Seed, refused
+from store.spec import JobSpec, Seed
+from store.spec_part import refused
 
 MAX_SEEDS = 64
 

@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     max_import_bytes: int = Field(default=16 << 30, gt=0)
     max_batch: int = Field(default=256, ge=1)
 
+    # Limits of one dataset.
+    max_dataset_bytes: int = Field(default=64 << 20, gt=0)
+    max_dataset_rows: int = Field(default=1_000_000, gt=0)
+    max_dataset_columns: int = Field(default=256, gt=0)
+    max_dataset_cells: int = Field(default=5_000_000, gt=0)
+
     @model_validator(mode="after")
     def _fill_in_and_check(self) -> Self:
         self.data_dir = self.data_dir.expanduser().absolute()

@@ -1,32 +1,29 @@
 """The job spec: what `POST /jobs` takes, validated, with every default filled in.
 
 Unknown keys, wrong types and values out of bounds are pydantic errors whose `loc` is the path in
-the request body. The hyperparameters are the algorithm's own dataclass, validated in place.
+the request body.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, fields
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from mrq_core.config import PRESETS, Hyperparameters
 from mrq_core.observations import ObservationForm
+from store.algorithm_spec import AlgorithmSpec
 from store.catalogue import CATALOGUE, EnvironmentEntry
+from store.dataset_fact import DatasetFact, what_is_wrong
+from store.spec_part import Part, refused, shown
 
 ID_PREFIXES = ("pol_", "job_", "ckpt_", "grp_")
 
@@ -81,29 +78,6 @@ def log_every_steps(total_steps: int) -> int:
     return max(25, total_steps // 1_000)
 
 
-def refused(path: str, message: str) -> PydanticCustomError:
-    """For checks between fields: `path` names the one to change, relative to the failing part."""
-    return PydanticCustomError("refused", "{message}", {"path": path, "message": message})
-
-
-def shown(value: object) -> str:
-    return repr(value)[:80]
-
-
-def what_is_refused(error: ValidationError) -> str:
-    """In one line, each field with its value; a check between fields names them itself."""
-    return "; ".join(
-        each["msg"]
-        if each["type"] == "refused"
-        else f"{'.'.join(map(str, each['loc']))}={shown(each['input'])}: {each['msg']}"
-        for each in error.errors()
-    )
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-
 class ObservationFact(Part):
     """`shape` is the network's input, history included: [D], or [C, H, W] for pixels."""
 
@@ -112,7 +86,9 @@ class ObservationFact(Part):
 
 
 class EnvironmentSpec(Part):
-    """Nothing is null once resolved."""
+    """`max_episode_steps`, `history` and `observation` are never null once resolved; `dataset` is
+    not where there is a `dataset_id`, and `observation` follows from it: see `store.job_dataset`.
+    """
 
     id: str = Field(max_length=128)
     kwargs: dict[str, Any] = Field(default_factory=dict, max_length=32)
@@ -136,6 +112,17 @@ class EnvironmentSpec(Part):
     observation: ObservationFact | None = Field(
         default=None,
         description="How observations reach the network: it follows from the rest.",
+        json_schema_extra={"readOnly": True},
+    )
+    dataset_id: str | None = Field(
+        default=None,
+        max_length=160,
+        description="`ds_...`, `name` (its newest version) or `name:3`, for an environment that "
+        "needs one.",
+    )
+    dataset: DatasetFact | None = Field(
+        default=None,
+        description="What the dataset is: it follows from its id.",
         json_schema_extra={"readOnly": True},
     )
 
@@ -165,8 +152,19 @@ class EnvironmentSpec(Part):
         return self
 
     @model_validator(mode="after")
+    def _check_dataset(self) -> Self:
+        wrong = what_is_wrong(
+            self.id, self.entry.dataset_role, self.dataset_id, self.dataset, self.kwargs
+        )
+        if wrong is not None:
+            raise refused(*wrong)
+        return self
+
+    @model_validator(mode="after")
     def _resolve(self) -> Self:
-        form = self.entry.form(self.history)
+        if self.entry.dataset_role and self.dataset is None:
+            return self  # to be resolved once its dataset is known
+        form = self.form
         fact = ObservationFact(kind=form.kind, shape=list(form.input_shape))
         if self.observation is not None and self.observation != fact:
             raise refused(
@@ -215,40 +213,9 @@ class EnvironmentSpec(Part):
 
     @property
     def form(self) -> ObservationForm:
+        if self.dataset is not None:
+            return self.dataset.form(self.history)
         return self.entry.form(self.history)
-
-
-class AlgorithmSpec(Part):
-    name: Literal["mrq"] = "mrq"
-    preset: Literal["paper", "small"] = "paper"
-    hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lay_over_preset(cls, data: Any) -> Any:
-        """The request names only what differs from the preset; what is stored names everything."""
-        if not isinstance(data, dict):
-            return data
-        overrides = data.get("hyperparameters", {})
-        preset = PRESETS.get(str(data.get("preset", "paper")))
-        if preset is None or not isinstance(overrides, dict):
-            return data  # the fields' own validation says what is wrong
-        _refuse_coercion(overrides)
-        return {**data, "hyperparameters": {**asdict(preset), **overrides}}
-
-
-def _refuse_coercion(overrides: dict[str, Any]) -> None:
-    """A dataclass inside a strict model is lax: pydantic would take "512" and true for numbers."""
-    kinds = {field.name: str(field.type) for field in fields(Hyperparameters)}
-    for name, value in overrides.items():
-        kind = kinds.get(name)
-        if kind is not None and type(value) not in _ACCEPTED[kind]:
-            path = f"hyperparameters.{name}"
-            article = {"int": "an integer", "float": "a number", "bool": "true or false"}[kind]
-            raise refused(path, f"{path}={shown(value)} must be {article}")
-
-
-_ACCEPTED: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
 
 
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]

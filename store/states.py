@@ -50,6 +50,7 @@ class Reason(StrEnum):
     CRASH_LOOP = "crash_loop"
     NON_FINITE = "non_finite"
     ENVIRONMENT_ERROR = "environment_error"
+    DATASET_ERROR = "dataset_error"
     CHECKPOINT_CORRUPT = "checkpoint_corrupt"
     STORAGE_ERROR = "storage_error"
     STORAGE_FULL = "storage_full"

@@ -270,6 +270,66 @@ class Policy(Table):
     created_at: Mapped[int]
 
 
+class DatasetName(Table):
+    """The newest version that a name ever had, as of policies."""
+
+    __tablename__ = "dataset_names"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+
+
+class Dataset(Table):
+    """An uploaded file that was checked; immutable. The row is committed after the file is safe."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        CheckConstraint("role IN ('timeseries','transitions')", name="role"),
+        UniqueConstraint("name", "version"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    version: Mapped[int]
+    role: Mapped[str]
+    sha256: Mapped[str]
+    size_bytes: Mapped[int]
+    row_count: Mapped[int]
+    columns: Mapped[dict[str, Any]]  # which of them is what
+    report: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    looks: Mapped[int] = mapped_column(default=0)  # at its test rows, by backtests
+    created_at: Mapped[int]
+
+
+class JobDataset(Table):
+    """A job pins the dataset that it trains on, until it is purged."""
+
+    __tablename__ = "job_datasets"
+    __table_args__ = (Index("ix_job_datasets_dataset_id", "dataset_id"),)  # for ON DELETE RESTRICT
+
+    job_number: Mapped[int] = mapped_column(
+        ForeignKey("jobs.number"), primary_key=True, autoincrement=False
+    )
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="RESTRICT"))
+
+
+class Backtest(Table):
+    """What a policy would have earned on the rows that nobody had looked at. Immutable."""
+
+    __tablename__ = "backtests"
+    __table_args__ = (
+        Index("ix_backtests_policy_id", "policy_id"),
+        Index("ix_backtests_dataset_id", "dataset_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    policy_id: Mapped[str] = mapped_column(ForeignKey("policies.id", ondelete="CASCADE"))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id", ondelete="RESTRICT"))
+    look: Mapped[int]  # at the dataset's test rows: the first, the second...
+    report: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    created_at: Mapped[int]
+
+
 class IdempotencyRecord(Table):
     __tablename__ = "idempotency"
 

@@ -1,10 +1,13 @@
 """A job's spec as the algorithm takes it."""
 
-from mrq_core.run import TrainingRun, WarmStart
+from mrq_core.run import DatasetFile, TrainingRun, WarmStart
 from store.spec import JobSpec, log_every_steps
 
+UNREAD = ""
 
-def training_run(spec: JobSpec, device: str) -> TrainingRun:
+
+def training_run(spec: JobSpec, device: str, dataset: str | None = None) -> TrainingRun:
+    """`dataset`: where its file is on this host; `UNREAD` where only the run's spec matters."""
     total = spec.budget.total_steps
     assert spec.evaluation.every_steps is not None
     assert spec.checkpointing.every_steps is not None
@@ -13,6 +16,7 @@ def training_run(spec: JobSpec, device: str) -> TrainingRun:
     return TrainingRun(
         environment_id=spec.environment.entry.gymnasium_id,
         environment_kwargs=spec.environment.kwargs,
+        dataset=_dataset_file(spec, dataset),
         max_episode_steps=spec.environment.max_episode_steps,
         action_repeat=spec.environment.action_repeat,
         history=spec.environment.history,
@@ -39,3 +43,13 @@ def _warm_start(spec: JobSpec) -> WarmStart | None:
         return None
     assert begins.sha256 is not None, "it is resolved"
     return WarmStart(sha256=begins.sha256, load=begins.load)
+
+
+def _dataset_file(spec: JobSpec, path: str | None) -> DatasetFile | None:
+    fact = spec.environment.dataset
+    if fact is None:
+        return None
+    assert path is not None, "the supervisor has brought it"
+    return DatasetFile(
+        path=path, sha256=fact.sha256, roles=fact.roles, features=tuple(fact.features)
+    )

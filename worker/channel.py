@@ -65,6 +65,7 @@ class Order:
     last_size: int = 0  # of the checkpoint in `resume_from`
     begin_from: str | None = None  # without `resume_from`: what the spec's `init_from` names
     environments_file: str | None = None
+    dataset: str | None = None  # the file on this host, where the spec names one
 
 
 class StopRequest:

@@ -15,6 +15,7 @@ from store.artifacts import NO_SPACE, CheckpointCorrupt
 from store.catalogue import use_own_environments
 from store.checkpoint_files import training_names
 from store.database import Database
+from store.dataset_files import DatasetDamaged, file_name, open_dataset_files
 from store.endings import finish, give_up_attempt
 from store.errors import Fenced, StorageUnreachable
 from store.installed import lacking_here
@@ -25,7 +26,8 @@ from store.ownership import (
     trained_ms,
 )
 from store.settings import Settings
-from store.spec import JobSpec, what_is_refused
+from store.spec import JobSpec
+from store.spec_part import what_is_refused
 from store.states import JobStatus, Reason
 from store.storage import open_artifacts
 from worker.attempt import Attempt
@@ -58,6 +60,7 @@ class Supervisor:
         self._trainer_module = trainer_module
         self._artifacts = open_artifacts(settings)
         self._beginnings = Beginnings(database, self._artifacts, settings.disk_reserve_bytes)
+        self._datasets = open_dataset_files(settings)
 
     def run_next(self) -> None:
         """Does the most urgent queued job, if there is one. A doubled bell finds none."""
@@ -87,7 +90,11 @@ class Supervisor:
             if (lack := lacking_here(spec.environment.entry)) is not None:
                 self._fail(claim, Reason.SPEC_INVALID, lack)
                 return
+            dataset = self._dataset(spec)
             begins = self._beginnings.find(claim, spec, uses)
+        except DatasetDamaged as error:
+            self._fail(claim, Reason.DATASET_ERROR, str(error))
+            return
         except ValidationError as error:  # accepted by another release, unknown to this one
             self._fail(claim, Reason.SPEC_INVALID, what_is_refused(error))
             return
@@ -108,6 +115,7 @@ class Supervisor:
             reserve_bytes=self._settings.disk_reserve_bytes,
             last_size=0 if begins.checkpoint is None else begins.checkpoint.size_bytes,
             environments_file=str(own) if (own := self._settings.own_environments) else None,
+            dataset=dataset,
         )
         log = self._settings.log_dir / "jobs" / claim.job_id / f"{claim.epoch}.log"
         trainer = TrainerProcess(order, log, self._trainer_module)
@@ -121,6 +129,14 @@ class Supervisor:
             Attempt(claim, lease, trainer, hand_in, times, judge, self._draining).run()
         finally:
             trainer.close()
+
+    def _dataset(self, spec: JobSpec) -> str | None:
+        """Its file on this host, if the job has one, with the bytes that were checked."""
+        environment = spec.environment
+        if environment.dataset is None or environment.dataset_id is None:
+            return None
+        name = file_name(environment.dataset.sha256, environment.dataset_id)
+        return str(self._datasets.fetch(name))
 
     def _times(self, claim: Claim, spec: JobSpec) -> TimeLimits:
         with self._database.read() as session:

@@ -168,7 +168,7 @@ def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:
     begin_from = None if order.begin_from is None else Path(order.begin_from)
     beacon = Beacon(stop, reporter.say_alive)
     events: Iterator[Event] = train(
-        training_run(spec, order.device),
+        training_run(spec, order.device, order.dataset),
         resume_from=resume_from,
         begin_from=begin_from,
         stop=beacon,

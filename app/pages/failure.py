@@ -32,6 +32,10 @@ ADVICE: Mapping[str, str] = {
         "A negative exit code is a signal; -9 is usually too little memory: make buffer_size or "
         "the networks smaller. The trainer's log is in logs/jobs of the worker's data folder."
     ),
+    "dataset_error": (
+        "Check the disk that holds the artifacts, and whether the worker sees the server's. If the "
+        "file is lost, upload it again and clone the job with the new dataset_id."
+    ),
     "checkpoint_corrupt": (
         "Check the disk that holds the artifacts. The evaluated policies below are in the "
         "database and can still be promoted. A checkpoint in another release's format cannot be "

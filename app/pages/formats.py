@@ -79,3 +79,8 @@ def size(size_bytes: int) -> str:
 
 def plural(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def gain(share: float) -> str:
+    """+12.3 %"""
+    return f"{share * 100:+.1f} %".replace("-", "\N{MINUS SIGN}")

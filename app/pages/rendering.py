@@ -18,6 +18,7 @@ FILTERS = (
     formats.day_and_time,
     formats.duration,
     formats.elapsed,
+    formats.gain,
     formats.number,
     formats.ordinal,
     formats.percent,

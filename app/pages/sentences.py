@@ -24,6 +24,7 @@ REASONS: Mapping[str, str] = {
     "crash_loop": "it kept crashing without getting further",
     "non_finite": "a value became NaN or infinite",
     "environment_error": "the environment raised an error",
+    "dataset_error": "its dataset could not be read",
     "checkpoint_corrupt": "no checkpoint could be read",
     "storage_error": "the storage failed",
     "storage_full": "the storage is full",

@@ -14,7 +14,8 @@ from app.schemas import BatchView
 from store.batch import MAX_JOBS, SIMPLE, act_on_each, matching_ids
 from store.database import Database
 from store.jobs import JobFilter
-from store.spec import LabelKey, LabelValue, refused
+from store.spec import LabelKey, LabelValue
+from store.spec_part import refused
 from store.states import JobStatus
 
 router = APIRouter(tags=["jobs"])

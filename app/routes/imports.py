@@ -29,6 +29,7 @@ from store.importing import (
     require_space_for,
     storage_told,
 )
+from store.job_dataset import with_dataset
 from store.settings import Settings
 from store.spec import JobSpec
 from store.storage import Artifacts
@@ -117,7 +118,9 @@ def _import(
     upload: Upload,
     idempotency_key: str | None,
 ) -> Json:
-    spec = _spec(body)
+    asked = _spec(body)
+    with database.read() as session:
+        spec = with_dataset(session, asked)
     refuse_if_too_large(spec, settings.job_memory_bytes)
     job, is_new = import_checkpoint(
         database, artifacts, spec, upload, idempotency_key=idempotency_key

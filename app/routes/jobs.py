@@ -17,11 +17,13 @@ from store.database import Database
 from store.estimate import refuse_if_too_large
 from store.groups import submit_group
 from store.installed import refuse_if_not_installed
+from store.job_dataset import with_dataset
 from store.jobs import JobFilter, list_jobs, submit_job
 from store.jobs import get_job as get_stored_job
 from store.revision import REVISABLE, revise_job
 from store.seeds import JobRequest
-from store.spec import JobSpec, Labels, Name, Priority, refused
+from store.spec import JobSpec, Labels, Name, Priority
+from store.spec_part import refused
 from store.states import JobStatus
 from store.tables import Job, JobGroup
 from store.warm_start import with_source
@@ -79,7 +81,8 @@ def create_job(
 ) -> Json:
     """With more than one of `seeds`: a group of jobs."""
     request = parse(JobRequest, body)
-    specs = request.specs()
+    with database.read() as session:
+        specs = [with_dataset(session, spec) for spec in request.specs()]
     refuse_if_not_installed(specs[0], settings)
     needed = refuse_if_too_large(specs[0], settings.job_memory_bytes)
     if dry_run:
@@ -111,7 +114,8 @@ def clone(
     overrides = parse_object(body)
     with database.read() as session:
         original = get_stored_job(session, job_id)
-    spec = parse(JobSpec, json.dumps(cloned_spec(original.spec, overrides)).encode())
+        asked = parse(JobSpec, json.dumps(cloned_spec(original.spec, overrides)).encode())
+        spec = with_dataset(session, asked)
     refuse_if_not_installed(spec, settings)
     refuse_if_too_large(spec, settings.job_memory_bytes)
     return _created(

@@ -14,7 +14,8 @@ from store.database import Database
 from store.deletion import delete_job, restore_job
 from store.extension import ENDS, extend_job
 from store.lifecycle import Phase, cancel_job, pause_job, phase_of, resume_job, retry_job
-from store.spec import Seconds, Steps, refused
+from store.spec import Seconds, Steps
+from store.spec_part import refused
 from store.tables import Job
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["jobs"])

@@ -4,6 +4,7 @@ naming it in the id: `mrq_core.tasks:mrq/Catch-v0`."""
 import gymnasium
 
 from mrq_core.tasks.catch import FALLS_PER_EPISODE, STEPS_PER_FALL
+from mrq_core.tasks.trading import EPISODE_STEPS
 
 gymnasium.register(
     id="mrq/Catch-v0",
@@ -29,4 +30,9 @@ gymnasium.register(
     id="mrq/Chess-v0",
     entry_point="mrq_core.tasks.board_game:chess",
     max_episode_steps=300,
+)
+gymnasium.register(
+    id="mrq/Trading-v0",
+    entry_point="mrq_core.tasks.trading:Trading",
+    max_episode_steps=EPISODE_STEPS,
 )

@@ -17,6 +17,7 @@ from store.catalogue import (
     drone,
     games,
     health,
+    markets,
     minatar,
     mujoco,
     pixels,
@@ -43,6 +44,7 @@ AREAS = (
     atari,
     games,
     health,
+    markets,
 )
 
 OURS: Mapping[str, EnvironmentEntry] = {entry.id: entry for area in AREAS for entry in area.ENTRIES}

@@ -60,6 +60,9 @@ class EnvironmentEntry:
     kwargs: type[Kwargs] = Kwargs
     module: str = ""  # whose import registers it, where that is not Gymnasium
     entry_point: str = ""  # of the operator's own
+    # A job needs a dataset of this role, and `frame_shape` follows from its columns: what stands
+    # here is of a dataset without any but the needed ones.
+    dataset_role: Literal["", "timeseries"] = ""
     extra: Extra | None  # None: the operator's own
     licence: str
     suggestion: Suggestion

@@ -3,28 +3,40 @@
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from mrq_core.session import Session
 from store.database import Database
 from store.garbage import damaged_checkpoints
 from store.invariants import broken_invariants
 from store.settings import Settings
 from store.spec import JobSpec
+from store.training_runs import training_run
 from tests.app.driving import row_counts
 from tests.app.importing import (
     SPEC,
     STEPS,
     Files,
+    assert_nothing_remains,
     changed_state,
+    files_of,
     post,
     weights,
 )
 from tests.buckets import Bucket
+from tests.prices import csv_of, rows
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+ROLES = {
+    "timestamp": "Date", "open": "Open", "high": "High", "low": "Low", "close": "Close",
+    "volume": "Volume",
+}  # fmt: skip
+CSV_FACT = {"rows": 400, "roles": ROLES, "features": []}
 
 
 def test_a_checkpoint_becomes_a_job_that_has_ended(
@@ -144,3 +156,27 @@ def test_a_target_that_was_reached_elsewhere_is_reached(client: TestClient, file
     job = post(client, changed_state(files, best_return=-40.0), spec).json()
     answer = client.post(f"/jobs/{job['id']}/extend", json={"total_steps": 400})
     assert (answer.status_code, answer.json()["param"]) == (422, "target_return")
+
+
+def test_a_run_on_a_dataset_needs_that_dataset_here(
+    client: TestClient, database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    content = csv_of(rows(400))
+    path = tmp_path / "prices.csv"
+    path.write_bytes(content)
+    fact = {"sha256": hashlib.sha256(content).hexdigest(), **CSV_FACT}
+    environment = {"id": "mrq/Trading-v0", "dataset_id": "ds_elsewhere", "dataset": fact}
+    spec = SPEC | {"environment": environment}
+    session = Session(training_run(JobSpec.model_validate(spec), "cpu", str(path)))
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    session.save(checkpoint)
+    refusal = post(client, files_of(checkpoint), spec)
+    assert (refusal.status_code, refusal.json()["param"]) == (422, "environment.dataset_id")
+    assert_nothing_remains(database, settings)
+    sent = client.post("/datasets?name=walk", content=content, headers={"Content-Type": "text/csv"})
+    assert sent.status_code == 201, sent.text
+    spec["environment"] = environment | {"dataset_id": "walk"}
+    answer = post(client, files_of(checkpoint), spec)
+    assert answer.status_code == 201, answer.text
+    assert client.get("/datasets/walk").json()["used_by"] == [answer.json()["id"]]

@@ -82,6 +82,15 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "get /policies",
         "get /policies/{reference}",
         "post /policies/{reference}/act",
+        "post /policies/{reference}/backtest",
+        "get /policies/{reference}/backtests",
+        "get /backtests/{backtest_id}",
+        "post /datasets",
+        "get /datasets",
+        "get /datasets/{reference}",
+        "delete /datasets/{reference}",
+        "get /datasets/{reference}/preview",
+        "get /datasets/{reference}/validation",
         "get /environments",
         "get /environments/{environment_id}",
         "get /healthz",
@@ -105,6 +114,7 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
             ("post", "/jobs/{job_id}/extend"),
             ("post", "/jobs/{job_id}/clone"),
             ("post", "/policies"),
+            ("post", "/datasets"),
             ("post", "/policies/{reference}/act"),
         }
         assert ("requestBody" in operation) == has_body

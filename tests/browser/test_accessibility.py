@@ -1,14 +1,21 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from app.backtesting import run_backtest
+from app.serving.bundle import open_policy
+from store.backtests import record_backtest, what_is_tested
 from store.database import Database
+from store.dataset_files import open_dataset_files
+from store.policies import load_servable
 from store.settings import Settings
 from store.states import Reason
 from tests.app.pages.fake_training import FakeTraining, submit
 from tests.app.pages.test_group_page import launch
+from tests.app.trading import trading_job
 from tests.browser.conftest import Visit
 
 RULES = {
@@ -17,7 +24,17 @@ RULES = {
 
 
 @pytest.fixture
-def pages(database: Database, settings: Settings) -> dict[str, str]:
+def backtest(database: Database, settings: Settings, tmp_path: Path) -> str:
+    trading_job(database, settings, tmp_path)
+    with database.read() as session:
+        tested = what_is_tested(session, "turning")
+        actor = open_policy(load_servable(session, tested.policy))
+    report = run_backtest(open_dataset_files(settings), tested, actor)
+    return record_backtest(database, tested, report).id
+
+
+@pytest.fixture
+def pages(database: Database, settings: Settings, backtest: str) -> dict[str, str]:
     """Addresses of pages in every state."""
     impatient = settings.model_copy(update={"backoff_seconds": 0})
     failed = submit(database, name="failed", labels={"team": "locomotion"})
@@ -39,6 +56,7 @@ def pages(database: Database, settings: Settings) -> dict[str, str]:
     training.succeed()
     queued = submit(database, name="queued")
     return {
+        "backtest": f"/ui/backtests/{backtest}",
         "group": f"/ui/job-groups/{group.id}",
         "question of a group": f"/ui/job-groups/{group.id}/cancel",
         "list": "/ui/jobs",

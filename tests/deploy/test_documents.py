@@ -21,7 +21,7 @@ from store.events import append_event
 from store.lifecycle import TRANSITIONS, Action, Phase
 from store.seeds import JobRequest
 from store.settings import Settings
-from store.spec import Part
+from store.spec_part import Part
 from store.states import AttemptStatus, Fidelity, JobStatus, Reason
 from tests.deploy.files import DOCS, ROOT, compose, first_names, names_in, pages, rows, text
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from store.catalogue import CATALOGUE
 from store.spec import JobSpec
 
 BODY: dict[str, Any] = {"environment": {"id": "Pendulum-v1"}, "budget": {"total_steps": 1000}}
@@ -31,6 +32,14 @@ def hyperparameters(**values: Any) -> dict[str, Any]:
 
 def environment(id: str = "Pendulum-v1", **kwargs: Any) -> dict[str, Any]:
     return {"environment": {"id": id, "kwargs": kwargs}}
+
+
+def whole(id: str) -> dict[str, Any]:
+    """With a dataset, as it is looked up for an environment that needs one."""
+    roles = {role: role for role in ("timestamp", "open", "high", "low", "close", "volume")}
+    fact = {"sha256": "0" * 64, "rows": 1_000, "roles": roles, "features": ["mood"]}
+    needs = CATALOGUE[id].dataset_role
+    return {"id": id, **({"dataset_id": "ds_00", "dataset": fact} if needs else {})}
 
 
 def around(**values: Any) -> dict[str, Any]:

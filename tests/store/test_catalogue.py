@@ -22,7 +22,10 @@ def build(entry: EnvironmentEntry, kwargs: dict[str, Any]) -> "gymnasium.Env[Any
 
 
 def defaults(entry: EnvironmentEntry) -> dict[str, Any]:
-    spec = JobSpec.model_validate({"environment": {"id": entry.id}, "budget": {"total_steps": 1}})
+    environment = {"id": entry.id}
+    if entry.dataset_role:  # without its file it makes a series of its own
+        environment["dataset_id"] = "any"
+    spec = JobSpec.model_validate({"environment": environment, "budget": {"total_steps": 1}})
     return spec.environment.kwargs
 
 

@@ -26,7 +26,7 @@ from store.settings import Settings
 from store.tables import Checkpoint, Job, Table
 from tests.store.acting import change, evaluate, running, spec, submit
 
-HEAD = "0004"
+HEAD = "0005"
 ROOT = Path(migrations.__file__).parent.parent
 
 
@@ -193,6 +193,19 @@ def test_groups_come_with_an_upgrade_and_go_with_a_downgrade_that_keeps_the_jobs
     for kept in specs:  # what that release does not know is gone
         assert "priority" not in kept
         assert kept["checkpointing"].keys() == {"every_steps", "keep"}
+    schema.migrate(empty)
+
+
+def test_datasets_go_with_a_downgrade_that_keeps_the_jobs(empty: Database) -> None:
+    config = schema._config(empty)
+    schema.migrate(empty)
+    submit(empty)
+    command.downgrade(config, "0004")
+    assert "datasets" not in tables(empty)
+    with empty.engine.connect() as connection:
+        (kept,) = connection.execute(select(Job.spec)).scalars().all()
+    assert "history" in kept["environment"]
+    assert {"dataset_id", "dataset"} & kept["environment"].keys() == set()
     schema.migrate(empty)
 
 

@@ -26,6 +26,8 @@ def test_every_default_is_filled_in() -> None:
             "history": 1,
             "limit_terminates": False,
             "observation": {"kind": "vector", "shape": [3]},
+            "dataset_id": None,
+            "dataset": None,
         },
         "algorithm": {
             "name": "mrq",

@@ -7,12 +7,12 @@ import pytest
 
 from store.catalogue import CATALOGUE
 from store.spec import JobSpec
-from tests.store.specs import made, refusal
+from tests.store.specs import made, refusal, whole
 
 
 @pytest.mark.parametrize("environment_id", CATALOGUE)
 def test_a_resolved_spec_of_every_environment_may_be_posted_again(environment_id: str) -> None:
-    spec = made(environment={"id": environment_id})
+    spec = made(environment=whole(environment_id))
     assert JobSpec.model_validate(spec.to_json()) == spec
 
 
