@@ -116,7 +116,9 @@ def test_under_https_the_cookie_is_secure(app: FastAPI, client: TestClient) -> N
 
 
 @pytest.mark.parametrize(
-    "token", ["", "x", make_session(KEY), login_link("", "another-key-01234567").split("=", 1)[1]]
+    "token",
+    ["", "x", make_session(KEY), login_link("", "another-key-01234567").split("=", 1)[1]],
+    ids=["empty", "garbage", "a session", "of another key"],  # the tokens tell the time
 )
 def test_a_forged_login_token(stranger: TestClient, token: str) -> None:
     answer = stranger.get("/ui/login", params={"token": token})
