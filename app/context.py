@@ -1,6 +1,7 @@
 """Around every request: its id, the security headers, and a problem for the unexpected."""
 
-import secrets
+import os
+from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,7 +19,10 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
+NO_STORE = (b"cache-control", b"no-store")
 VERSION_PREFIX = "/v1"
+
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class RequestContext:
@@ -31,27 +35,42 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        identity = f"req_{secrets.token_hex(12)}"
-        scope["mrq.request_id"] = identity
-        _drop_version(scope)
-        added = [*SECURITY_HEADERS, (b"x-request-id", identity.encode())]
-        started = False
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = _with_defaults([*message["headers"], *added])
-            await send(message)
-
+        send_with_headers = Sending(send, for_every_answer(begin(scope)))
         try:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             return  # nobody is there to be answered
         except Exception as error:
-            if started:
+            if send_with_headers.started:
                 raise  # the client sees the connection break, the log sees the traceback
             await error_response(scope, error)(scope, receive, send_with_headers)
+
+
+class Sending:
+    """A `send` that adds headers."""
+
+    def __init__(self, send: Send, added: RawHeaders) -> None:
+        self.started = False
+        self._send = send
+        self._added = added
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = _with_defaults([*message["headers"], *self._added])
+        await self._send(message)
+
+
+def begin(scope: Scope) -> str:
+    """The request's id, which the scope has from now on."""
+    identity = f"req_{os.urandom(12).hex()}"
+    scope["mrq.request_id"] = identity
+    _drop_version(scope)
+    return identity
+
+
+def for_every_answer(identity: str) -> RawHeaders:
+    return [*SECURITY_HEADERS, (b"x-request-id", identity.encode())]
 
 
 def _drop_version(scope: Scope) -> None:
@@ -61,8 +80,8 @@ def _drop_version(scope: Scope) -> None:
         scope["raw_path"] = scope.get("raw_path", b"")[len(VERSION_PREFIX) :]
 
 
-def _with_defaults(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _with_defaults(headers: RawHeaders) -> RawHeaders:
     """What says nothing of caching is somebody's data."""
     if not any(name == b"cache-control" for name, _ in headers):
-        headers.append((b"cache-control", b"no-store"))
+        headers.append(NO_STORE)
     return headers

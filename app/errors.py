@@ -41,6 +41,7 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.StorageUnreachable: 503,
     domain.StorageFull: 507,
     domain.SetupError: 503,
+    refusals.DeadlineExceeded: 504,
 }
 HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="mrq"'},

@@ -8,9 +8,10 @@ from fastapi import FastAPI
 
 from app import errors, openapi
 from app.auth import Authentication
-from app.body_limit import BodyLimit, Limit
+from app.body_limit import BodyLimit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
+from app.limits import act_limit, body_limits
 from app.pages import backtest_routes as backtest_pages
 from app.pages import group_routes as group_pages
 from app.pages import routes as pages
@@ -31,7 +32,9 @@ from app.routes import (
     results,
     session,
 )
-from app.serving.act import act_route
+from app.service import Service
+from app.serving.act import Act, act_route
+from app.serving.door import ActDoor
 from app.serving.policies import LoadedPolicies
 from store.catalogue import use_own_environments
 from store.database import Database
@@ -50,7 +53,7 @@ def build() -> FastAPI:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    app = FastAPI(
+    app = Service(
         title="MR.Q service",
         version="1",
         lifespan=_lifespan,
@@ -63,21 +66,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.error_page = error_page
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(
-        BodyLimit,
-        limit=Limit(allowed_bytes=settings.max_body_bytes, setting="MRQ_MAX_BODY_BYTES"),
-        others={
-            imports.PATH: Limit(
-                allowed_bytes=settings.max_import_bytes, setting="MRQ_MAX_IMPORT_BYTES"
-            ),
-            datasets.PATH: Limit(
-                allowed_bytes=settings.max_dataset_bytes, setting="MRQ_MAX_DATASET_BYTES"
-            ),
-        },
-    )
+    app.add_middleware(BodyLimit, limit_of=body_limits(settings))
+    act = Act(settings.max_batch, act_limit(settings))
     app.add_middleware(Authentication, key=lambda: app.state.api_key)
     app.add_middleware(RequestContext)
-    app.router.routes.append(act_route(settings.max_batch))
+    app.door = ActDoor(act, key=lambda: app.state.api_key)
+    app.router.routes.append(act_route(act))
     of_jobs = (jobs, batch, lifecycle, groups, results, files, events)
     of_data = (backtests, datasets, environments)
     for module in (*of_jobs, imports, policies, *of_data, health, session):
@@ -97,7 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     require_current_schema(database)
     app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
-    app.state.policies = LoadedPolicies(database)
+    app.state.policies = LoadedPolicies(database, max_batch=settings.max_batch)
     app.state.artifacts = open_artifacts(settings)
     app.state.dataset_files = open_dataset_files(settings)
     app.state.checking = asyncio.Semaphore(MAX_CHECKS)
@@ -107,4 +101,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
     finally:
         app.state.closing.set()
+        app.state.policies.close()
         database.dispose()

@@ -9,13 +9,14 @@ from pydantic.json_schema import models_json_schema
 
 from app.auth import is_open
 from app.multipart import MEDIA_TYPE as MULTIPART
+from app.openapi_act import act_operation
 from app.problem import MEDIA_TYPE
 from app.routes import datasets, imports
 from app.routes.batch import Batch
 from app.routes.jobs import Revision
 from app.routes.lifecycle import Cancellation, Extension
 from app.routes.policies import Promotion
-from app.serving.act import MAX_SEED, MODES, PATH
+from app.serving.act import PATH
 from mrq_core.layout import AGENT, EPISODE, LOOSE, STATE
 from store.seeds import JobRequest
 
@@ -71,51 +72,6 @@ _PROBLEM: dict[str, Any] = {
     },
     "required": ["type", "title", "status", "detail", "instance", "code", "param", "request_id"],
 }
-_MASK = {
-    "type": "array",
-    "minItems": 1,
-    "items": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 1}, {"type": "boolean"}]},
-}
-_ACT_REQUEST: dict[str, Any] = {
-    "type": "object",
-    "description": "Exactly one of `observation` and `observations`.",
-    "additionalProperties": False,
-    "properties": {
-        "observation": {
-            "description": (
-                "One observation, in the policy's `observation_space`; its `send` says it in words."
-            )
-        },
-        "observations": {"type": "array", "minItems": 1, "items": {}},
-        "mode": {"enum": list(MODES), "default": MODES[0]},
-        "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
-        "action_mask": {
-            "description": (
-                "Discrete actions only: 1 for each choice that is allowed, the choices of all "
-                "components one after the other. With `observations`: one for all, or one each."
-            ),
-            "anyOf": [_MASK, {"type": "array", "minItems": 1, "items": _MASK}, {"type": "null"}],
-        },
-    },
-    "oneOf": [{"required": ["observation"]}, {"required": ["observations"]}],
-}
-_ACT_ANSWER: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "action": {"description": "For `observation`: in the environment's units."},
-        "actions": {"type": "array", "items": {}, "description": "For `observations`."},
-        **dict.fromkeys(("policy_id", "name", "checkpoint_id", "mode", "request_id"), _STRING),
-        "version": {"type": "integer"},
-        "timing": {
-            "type": "object",
-            "properties": {
-                name: {"type": "integer"}
-                for name in ("queue_us", "compute_us", "batch_size", "total_us")
-            },
-        },
-    },
-    "required": ["policy_id", "name", "version", "checkpoint_id", "mode", "request_id", "timing"],
-}
 
 
 def install(app: FastAPI) -> None:
@@ -150,7 +106,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document["paths"][imports.PATH]["post"]["requestBody"] = files
     csv = {"required": True, "content": {"text/csv": {"schema": _STRING}}}
     document["paths"][datasets.PATH]["post"]["requestBody"] = csv
-    document["paths"][PATH] = {"post": _act()}
+    document["paths"][PATH] = {"post": act_operation()}
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _add_security_and_problems(path, operation)
@@ -168,28 +124,6 @@ def _body_schemas() -> dict[str, Any]:
 
 def _body(schema: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
     return {"required": required, "content": {JSON: {"schema": schema}}}
-
-
-def _act() -> dict[str, Any]:
-    return {
-        "tags": ["policies"],
-        "summary": "Act",
-        "description": "The action of a policy for one observation, or for a batch of them.",
-        "operationId": "act",
-        "parameters": [
-            {
-                "name": "reference",
-                "in": "path",
-                "required": True,
-                "description": "`pol_...`, `name` (its newest version) or `name:3`.",
-                "schema": _STRING,
-            }
-        ],
-        "requestBody": _body(_ACT_REQUEST),
-        "responses": {
-            "200": {"description": "The action.", "content": {JSON: {"schema": _ACT_ANSWER}}}
-        },
-    }
 
 
 def _add_security_and_problems(path: str, operation: dict[str, Any]) -> None:

@@ -41,6 +41,10 @@ class QueueFull(DomainError):
     code = "queue_full"
 
 
+class DeadlineExceeded(DomainError):
+    code = "deadline_exceeded"
+
+
 class PolicyBroken(DomainError):
     """The loaded policy does not act as the trained one did."""
 

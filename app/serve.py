@@ -5,6 +5,7 @@ instead of being refused.
 """
 
 import argparse
+import gc
 import logging
 import socket
 import sys
@@ -33,6 +34,12 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=3,
     )
+    # What is there by now stays: the collector need not look through it again, for a tenth of a
+    # second each time, while clients wait.
+    gc.collect()
+    gc.freeze()
+    # A pass in the thread gets the interpreter back after this time at most, not after 5 ms.
+    sys.setswitchinterval(0.0005)
     sockets = None if options.fd is None else [socket.socket(fileno=options.fd)]
     uvicorn.Server(config).run(sockets=sockets)
     return 0

@@ -1,17 +1,24 @@
-"""One forward pass for all requests that arrived during the last one; nobody waits for company."""
+"""One forward pass for all requests that arrived during the last one; nobody waits for company.
+
+Each policy has a batcher of its own with at most one pass under way, and passes take turns: on the
+event loop by its queue of callbacks, on the thread by the thread's. So a policy that is asked a
+lot delays another one by a pass, never by its queue.
+"""
 
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from functools import partial
 
 import numpy as np
 
-from app.refusals import QueueFull
+from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.bundle import Forward
+from app.serving.passes import INLINE_SECONDS, UNKNOWN_COST, Forwarded, Pass, PassCost
 from mrq_core.spaces import Floats
 
-# A row costs about 30 us, so this is how long one pass may keep the event loop.
+# Where a row costs about 30 us, so this is how long one pass may take.
 ROWS_PER_PASS = 64
 MAX_ROWS_WAITING = 4096
 # A row of pixels costs a millisecond and 100 KB: fewer of them, for the same time and memory.
@@ -19,40 +26,50 @@ VALUES_PER_PASS = 1 << 17
 MAX_VALUES_WAITING = 1 << 25
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
-    outputs: Floats  # (B, A), of this request
-    batch_size: int  # observations in the pass, other requests' included
-    queue_us: int
-    compute_us: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Waiting:
-    rows: Floats
-    result: asyncio.Future[Forwarded]
-    since: int
+    __slots__ = ("deadline", "result", "rows", "since")
+
+    def __init__(
+        self, rows: Floats, result: asyncio.Future[Forwarded], since: int, deadline: int | None
+    ) -> None:
+        self.rows = rows
+        self.result = result
+        self.since = since
+        self.deadline = deadline
 
 
 class MicroBatcher:
-    """The pass runs on the event loop: a thread's hand-over costs more than the pass.
+    """A short pass runs on the event loop: a thread's hand-over costs more than the pass. While it
+    runs, further requests pile up in the sockets; they are read together and make the next batch.
 
-    While it runs, further requests pile up in the sockets; they are read together and make the
-    next batch.
+    A pass longer than `INLINE_SECONDS` runs on `thread`, and the loop goes on collecting.
     """
 
     def __init__(
-        self, forward: Forward, width: int = 1, max_rows_waiting: int = MAX_ROWS_WAITING
+        self,
+        forward: Forward,
+        width: int = 1,
+        max_rows_waiting: int = MAX_ROWS_WAITING,
+        cost: PassCost = UNKNOWN_COST,
+        thread: Executor | None = None,
     ) -> None:
         """`width` is D."""
         self._forward = forward
+        self._cost = cost
+        self._thread = thread
         self._rows_per_pass = max(1, min(ROWS_PER_PASS, VALUES_PER_PASS // width))
         self._max_rows_waiting = max(1, min(max_rows_waiting, MAX_VALUES_WAITING // width))
         self._waiting: deque[_Waiting] = deque()
         self._rows_waiting = 0
+        self._begun = False  # a pass, or the call for one
 
-    def submit(self, rows: Floats) -> asyncio.Future[Forwarded]:
-        """`rows` is (B, D). Raises `QueueFull` instead of letting the queue grow.
+    @property
+    def rows_waiting(self) -> int:
+        return self._rows_waiting
+
+    def submit(self, rows: Floats, deadline: int | None = None) -> asyncio.Future[Forwarded]:
+        """`rows` is (B, D). Raises `QueueFull` instead of letting the queue grow. The future raises
+        `DeadlineExceeded` after `deadline`, a time of `perf_counter_ns`.
 
         A request that is alone is taken, however large: it would never fit otherwise.
         """
@@ -62,44 +79,86 @@ class MicroBatcher:
                 f"allowed: {self._max_rows_waiting}. Try again in a second."
             )
         loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._run)
+        if not self._begun:
+            self._begun = True
+            loop.call_soon(self._run, loop)
         result: asyncio.Future[Forwarded] = loop.create_future()
-        self._waiting.append(_Waiting(rows, result, time.perf_counter_ns()))
+        self._waiting.append(_Waiting(rows, result, time.perf_counter_ns(), deadline))
         self._rows_waiting += len(rows)
         return result
 
-    def _run(self) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = self._take()
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._run)
+        if not batch:
+            return self._go_on(loop)
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([w.rows for w in batch])
-        start = time.perf_counter_ns()
-        try:
-            outputs = self._forward(rows)
-        except Exception as error:
-            for waiting in batch:
-                if not waiting.result.done():
-                    waiting.result.set_exception(error)
-            return
-        compute = time.perf_counter_ns() - start
-        _hand_out(batch, outputs, start, compute // 1000)
+        if self._thread is None or self._cost.seconds(len(rows)) <= INLINE_SECONDS:
+            try:
+                done = Pass.of(self._forward, rows)
+            except Exception as error:
+                _fail(batch, error)
+            else:
+                _hand_out(batch, done)
+            return self._go_on(loop)
+        begun = loop.run_in_executor(self._thread, Pass.of, self._forward, rows)
+        begun.add_done_callback(partial(self._done, loop, batch))
+
+    def _done(
+        self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], future: asyncio.Future[Pass]
+    ) -> None:
+        if future.cancelled():
+            _fail(batch, asyncio.CancelledError())
+        elif (error := future.exception()) is not None:
+            _fail(batch, error)
+        else:
+            _hand_out(batch, future.result())
+        self._go_on(loop)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._begun = bool(self._waiting)
+        if self._begun:
+            loop.call_soon(self._run, loop)
 
     def _take(self) -> list[_Waiting]:
-        batch = [self._waiting.popleft()]
-        size = len(batch[0].rows)
-        while self._waiting and size + len(self._waiting[0].rows) <= self._rows_per_pass:
-            batch.append(self._waiting.popleft())
-            size += len(batch[-1].rows)
-        self._rows_waiting -= size
+        """Those whose time is over, and those whose client is gone, cost no pass."""
+        batch: list[_Waiting] = []
+        size = 0
+        while self._waiting and (
+            not batch or size + len(self._waiting[0].rows) <= self._rows_per_pass
+        ):
+            waiting = self._waiting.popleft()
+            self._rows_waiting -= len(waiting.rows)
+            if _is_late(waiting):
+                _refuse_late(waiting)
+            elif not waiting.result.done():
+                batch.append(waiting)
+                size += len(waiting.rows)
         return batch
 
 
-def _hand_out(batch: list[_Waiting], outputs: Floats, start: int, compute_us: int) -> None:
+def _hand_out(batch: list[_Waiting], done: Pass) -> None:
     first = 0
     for waiting in batch:
-        mine = outputs[first : first + len(waiting.rows)]
-        first += len(waiting.rows)
-        if not waiting.result.done():  # its client may have gone
-            queue_us = (start - waiting.since) // 1000
-            waiting.result.set_result(Forwarded(mine, len(outputs), queue_us, compute_us))
+        last = first + len(waiting.rows)
+        if _is_late(waiting):  # a late action may be taken for that of the next observation
+            _refuse_late(waiting)
+        elif not waiting.result.done():  # its client may have gone
+            queue_us = (done.begun - waiting.since) // 1000
+            waiting.result.set_result(Forwarded(done, first, last, queue_us))
+        first = last
+
+
+def _fail(batch: list[_Waiting], error: BaseException) -> None:
+    for waiting in batch:
+        if not waiting.result.done():
+            waiting.result.set_exception(error)
+
+
+def _is_late(waiting: _Waiting) -> bool:
+    return waiting.deadline is not None and time.perf_counter_ns() > waiting.deadline
+
+
+def _refuse_late(waiting: _Waiting) -> None:
+    if not waiting.result.done():
+        text = "There was no action before the deadline of this request."
+        waiting.result.set_exception(DeadlineExceeded(text, param="deadline_ms"))

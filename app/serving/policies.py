@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +13,8 @@ from app.errors import DATABASE_UNAVAILABLE
 from app.refusals import PolicyBroken
 from app.serving import bundle
 from app.serving.batching import MicroBatcher
+from app.serving.passes import measure_cost
+from app.serving.typed_json import TypedReader
 from store.database import Database
 from store.errors import NotFound
 from store.policies import find_policy, load_servable
@@ -24,6 +27,7 @@ FIXED_SECONDS = 5.0
 # A slow database delays actions of a known policy by no more than this.
 PATIENCE_SECONDS = 0.25
 MAX_REFERENCE = 160
+MAX_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,9 @@ class LivePolicy:
     checkpoint_id: str
     size_bytes: int
     actor: bundle.Actor
+    reader: TypedReader
     batcher: MicroBatcher
+    version_header: tuple[bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -46,9 +52,17 @@ class _Meaning:
 class LoadedPolicies:
     """Used on the event loop only, but for `forget_name` and `forget_policy`."""
 
-    def __init__(self, database: Database, budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(
+        self,
+        database: Database,
+        budget_bytes: int = BUDGET_BYTES,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
         self._database = database
         self._budget_bytes = budget_bytes
+        self._max_batch = max_batch
+        # For the passes that are too long for the event loop: of all policies, one at a time.
+        self._thread = ThreadPoolExecutor(1, "forward")
         self._loaded: OrderedDict[str, LivePolicy] = OrderedDict()  # least recently used first
         self._broken: dict[str, str] = {}  # why, by id
         self._meanings: dict[str, _Meaning] = {}
@@ -66,6 +80,19 @@ class LoadedPolicies:
             await self._once(f"load {policy_id}", partial(self._load, policy_id))
         self._loaded.move_to_end(policy_id)
         return policy
+
+    def at_hand(self, reference: str) -> LivePolicy | None:
+        """What `get` would give without waiting; None where it has to look or refuse."""
+        meaning = self._meanings.get(reference)
+        if meaning is None or time.monotonic() >= meaning.fresh_until:
+            return None
+        policy = self._loaded.get(meaning.policy_id)
+        if policy is not None:
+            self._loaded.move_to_end(meaning.policy_id)
+        return policy
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False)
 
     def forget_name(self, name: str) -> None:
         """For the promotion that this very server made: the next action is the new version's."""
@@ -133,6 +160,8 @@ class LoadedPolicies:
         with self._database.read() as session:
             servable = load_servable(session, find_policy(session, policy_id))
         actor = bundle.open_policy(servable)
+        width = actor.observation_space.flat_size
+        cost = measure_cost(actor.forward, width, time.perf_counter)
         return LivePolicy(
             id=servable.id,
             name=servable.name,
@@ -140,7 +169,9 @@ class LoadedPolicies:
             checkpoint_id=servable.checkpoint_id,
             size_bytes=len(servable.onnx),
             actor=actor,
-            batcher=MicroBatcher(actor.forward, actor.observation_space.flat_size),
+            reader=TypedReader(actor.observation_space, self._max_batch),
+            batcher=MicroBatcher(actor.forward, width, cost=cost, thread=self._thread),
+            version_header=(b"x-policy-version", str(servable.version).encode()),
         )
 
     def _size(self) -> int:

@@ -40,17 +40,20 @@ def padded(size: int) -> bytes:
     return b'{"name": "' + b"x" * (size - 12) + b'"}'
 
 
-@pytest.mark.parametrize("path", ["/jobs", "/policies", "/policies/any/act"])
-@pytest.mark.parametrize(("size", "too_large"), [(LIMIT, False), (LIMIT + 1, True)])
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/jobs", LIMIT), ("/policies", LIMIT), ("/policies/any/act", 8 * LIMIT)]
+)
+@pytest.mark.parametrize("more", [0, 1])
 def test_one_byte_decides(
     connect: Callable[[], socket.socket],
     database: Database,
     settings: Settings,
     path: str,
-    size: int,
-    too_large: bool,
+    limit: int,
+    more: int,
 ) -> None:
-    assert settings.max_body_bytes == LIMIT
+    assert (settings.max_body_bytes, settings.max_act_bytes) == (LIMIT, 8 * LIMIT)
+    size, too_large = limit + more, bool(more)
     connection = connect()
     connection.sendall(f"{HEAD.format(path=path)}Content-Length: {size}\r\n\r\n".encode())
     if not too_large:
@@ -60,14 +63,14 @@ def test_one_byte_decides(
     assert set(row_counts(database).values()) == {0}
 
 
-@pytest.mark.parametrize("path", ["/jobs", "/policies/any/act"])
+@pytest.mark.parametrize(("path", "limit"), [("/jobs", LIMIT), ("/policies/any/act", 8 * LIMIT)])
 def test_a_body_in_chunks_is_cut_off_at_the_limit(
-    connect: Callable[[], socket.socket], database: Database, path: str
+    connect: Callable[[], socket.socket], database: Database, path: str, limit: int
 ) -> None:
     connection = connect()
     connection.sendall(f"{HEAD.format(path=path)}Transfer-Encoding: chunked\r\n\r\n".encode())
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    for _ in range(LIMIT // 0x10000 + 1):  # without the last chunk: it never ends
+    for _ in range(limit // 0x10000 + 1):  # without the last chunk: it never ends
         connection.sendall(chunk)
     assert status_of(connection) == 413
     assert set(row_counts(database).values()) == {0}

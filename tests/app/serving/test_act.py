@@ -147,6 +147,14 @@ def test_an_exported_policy_acts_over_http_as_torch_does(
         ({"observation": [0] * 3, "mode": "sample", "seed": 1.5}, "seed_invalid", "seed"),
         ({"observation": [0] * 3, "mode": "sample", "seed": True}, "seed_invalid", "seed"),
         ({"observation": [0] * 3, "mode": "sample", "seed": 2**53}, "seed_invalid", "seed"),
+        ({"observation": [0] * 3, "deadline_ms": 0}, "deadline_invalid", "deadline_ms"),
+        ({"observation": [0] * 3, "deadline_ms": -1}, "deadline_invalid", "deadline_ms"),
+        ({"observation": [0] * 3, "deadline_ms": 60_001}, "deadline_invalid", "deadline_ms"),
+        ({"observation": [0] * 3, "deadline_ms": "9"}, "deadline_invalid", "deadline_ms"),
+        ({"observation": [0] * 3, "deadline_ms": True}, "deadline_invalid", "deadline_ms"),
+        ({"observation": [0, 0, 10**400]}, "number_too_large", "observation"),
+        ({"observation": [0, [0], 0]}, "observation_shape_mismatch", "observation"),
+        ({"observation": ["0", "0", "0"]}, "observation_dtype", "observation"),
     ],
 )
 def test_what_it_cannot_take_is_named(
@@ -193,10 +201,27 @@ def test_a_body_that_is_no_request(client: TestClient, body: bytes, status: int)
     assert len(answer.content) < 2_000
 
 
-def test_it_reads_json_only(client: TestClient) -> None:
-    headers = {"Content-Type": "application/x-npy"}
+def test_another_media_type_is_refused(client: TestClient) -> None:
+    headers = {"Content-Type": "application/x-numpy"}
     answer = client.post("/policies/swing/act", content=b"{}", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_what_cannot_be_in_time_is_504(client: TestClient) -> None:
+    for _ in range(2):  # while it is loaded, and when it is at hand
+        answer = act(client, {"observation": [0, 0, 0], "deadline_ms": 1e-6})
+        assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+        assert act(client, {"observation": [0, 0, 0], "deadline_ms": 60_000}).status_code == 200
+
+
+def test_the_answer_says_how_long_it_took(client: TestClient) -> None:
+    answer = act(client, {"observation": [0, 0, 0]})
+    parts = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
+    assert list(parts) == ["queue", "compute", "total"]
+    timing = answer.json()["timing"]
+    for name, text in parts.items():
+        assert float(text) == pytest.approx(timing[f"{name}_us"] / 1000)
+    assert answer.headers["x-policy-version"] == "1"
 
 
 def test_an_absent_policy(client: TestClient) -> None:

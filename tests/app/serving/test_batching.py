@@ -1,13 +1,17 @@
 """What is there when the pass begins goes together; nobody waits, nothing grows without bound."""
 
 import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.refusals import QueueFull
+from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.batching import MAX_VALUES_WAITING, ROWS_PER_PASS, MicroBatcher
+from app.serving.passes import INLINE_SECONDS, PassCost, measure_cost
 
 
 class Doubling:
@@ -125,3 +129,158 @@ def test_a_client_that_is_gone_does_not_disturb_the_others() -> None:
         assert (await there).outputs.tolist() == [[4]]
 
     asyncio.run(main())
+
+
+def test_policies_take_turns_however_long_their_queues() -> None:
+    """One asked by many delays the other by a pass, not by its queue."""
+    order: list[str] = []
+
+    def named(name: str) -> Any:
+        def forward(rows: Any) -> Any:
+            order.append(name)
+            return rows
+
+        return forward
+
+    async def main() -> None:
+        busy, quiet = MicroBatcher(named("busy")), MicroBatcher(named("quiet"))
+        many = [busy.submit(row(i)) for i in range(10 * ROWS_PER_PASS)]
+        await asyncio.gather(quiet.submit(row(0)), *many)
+
+    asyncio.run(main())
+    assert order[:2] == ["busy", "quiet"]
+    assert order.count("busy") == 10
+
+
+def test_policies_take_turns_on_the_thread_too() -> None:
+    order: list[str] = []
+
+    def named(name: str) -> Any:
+        def forward(rows: Any) -> Any:
+            order.append(name)
+            return rows
+
+        return forward
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            slow = PassCost(1.0, 0.0)
+            busy = MicroBatcher(named("b"), cost=slow, thread=thread)
+            quiet = MicroBatcher(named("q"), cost=slow, thread=thread)
+            many = [busy.submit(row(i)) for i in range(5 * ROWS_PER_PASS)]
+            await asyncio.gather(quiet.submit(row(0)), *many)
+
+    asyncio.run(main())
+    assert order[:2] == ["b", "q"]
+
+
+def test_a_long_pass_leaves_the_loop_free_and_collects_meanwhile() -> None:
+    go_on = threading.Event()
+    batches: list[int] = []
+    threads: set[int] = set()
+
+    def forward(rows: Any) -> Any:
+        threads.add(threading.get_ident())
+        batches.append(len(rows))
+        assert go_on.wait(10)
+        return rows * 2
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            batcher = MicroBatcher(forward, cost=PassCost(0.0, 1.0), thread=thread)
+            first = batcher.submit(row(1))
+            while not batches:
+                await asyncio.sleep(0.001)
+            later = [batcher.submit(row(i)) for i in (2, 3)]
+            assert batcher.rows_waiting == 2
+            go_on.set()
+            results = await asyncio.gather(first, *later)
+            assert [result.outputs.tolist() for result in results] == [[[2]], [[4]], [[6]]]
+
+    asyncio.run(main())
+    assert batches == [1, 2]
+    assert threading.get_ident() not in threads
+
+
+def test_a_short_pass_stays_on_the_loop_where_a_long_one_does_not() -> None:
+    threads: list[bool] = []
+
+    def forward(rows: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return rows
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            cost = PassCost(0.0, INLINE_SECONDS / 2)
+            batcher = MicroBatcher(forward, cost=cost, thread=thread)
+            await batcher.submit(np.zeros((2, 1), np.float32))
+            await batcher.submit(np.zeros((3, 1), np.float32))
+
+    asyncio.run(main())
+    assert threads == [True, False]
+
+
+def test_a_failing_pass_on_the_thread_fails_its_requests_only() -> None:
+    def forward(rows: Any) -> Any:
+        if rows[0, 0] == 13:
+            raise RuntimeError("unlucky")
+        return rows
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            batcher = MicroBatcher(forward, cost=PassCost(1.0, 0.0), thread=thread)
+            with pytest.raises(RuntimeError, match="unlucky"):
+                await batcher.submit(row(13))
+            assert (await batcher.submit(row(1))).outputs.tolist() == [[1]]
+
+    asyncio.run(main())
+
+
+def test_what_is_late_before_its_pass_costs_none() -> None:
+    forward = Doubling()
+
+    async def main() -> None:
+        batcher = MicroBatcher(forward)
+        late, there = batcher.submit(row(1), time.perf_counter_ns()), batcher.submit(row(2))
+        with pytest.raises(DeadlineExceeded):
+            await late
+        assert (await there).outputs.tolist() == [[4]]
+        with pytest.raises(DeadlineExceeded):
+            await batcher.submit(row(3), time.perf_counter_ns())
+
+    asyncio.run(main())
+    assert forward.batches == [1]
+
+
+def test_what_is_late_after_its_pass_is_no_answer() -> None:
+    """Or its client would take it for the action of the next observation."""
+    until: list[int] = []
+
+    def forward(rows: Any) -> Any:
+        while time.perf_counter_ns() <= until[0]:
+            time.sleep(0.001)
+        return rows
+
+    async def main() -> None:
+        batcher = MicroBatcher(forward)
+        until.append(time.perf_counter_ns() + 50_000_000)
+        late, there = batcher.submit(row(1), until[0]), batcher.submit(row(2))
+        with pytest.raises(DeadlineExceeded):
+            await late
+        assert (await there).outputs.tolist() == [[2]]
+
+    asyncio.run(main())
+
+
+def test_the_cost_of_a_pass_is_a_line_through_two_sizes() -> None:
+    """A clock by which a pass takes 10 and 3 for each row."""
+    now = 0.0
+
+    def forward(rows: Any) -> Any:
+        nonlocal now
+        now += 10 + 3 * len(rows)
+        return rows
+
+    cost = measure_cost(forward, 4, lambda: now)
+    assert (cost.fixed_seconds, cost.row_seconds) == pytest.approx((10, 3))
+    assert cost.seconds(5) == pytest.approx(25)

@@ -1,0 +1,117 @@
+"""The act route for the OpenAPI document, by hand: FastAPI never sees it."""
+
+from typing import Any
+
+from app.serving.act import MAX_SEED, MODES
+from app.serving.arrays import DTYPES, OPTION_HEADERS
+from app.serving.requests import MAX_DEADLINE_MS
+
+_JSON, _RAW, _NPY = "application/json", "application/octet-stream", "application/x-npy"
+_STRING = {"type": "string"}
+_BINARY = {"type": "string", "format": "binary"}
+_MASK = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 1}, {"type": "boolean"}]},
+}
+_ACT_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "description": "Exactly one of `observation` and `observations`.",
+    "additionalProperties": False,
+    "properties": {
+        "observation": {
+            "description": (
+                "One observation, in the policy's `observation_space`; its `send` says it in words."
+            )
+        },
+        "observations": {"type": "array", "minItems": 1, "items": {}},
+        "mode": {"enum": list(MODES), "default": MODES[0]},
+        "deadline_ms": {
+            "type": ["number", "null"],
+            "exclusiveMinimum": 0,
+            "maximum": MAX_DEADLINE_MS,
+            "description": "Rather a 504 than an action later than this after the request came.",
+        },
+        "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
+        "action_mask": {
+            "description": (
+                "Discrete actions only: 1 for each choice that is allowed, the choices of all "
+                "components one after the other. With `observations`: one for all, or one each."
+            ),
+            "anyOf": [_MASK, {"type": "array", "minItems": 1, "items": _MASK}, {"type": "null"}],
+        },
+    },
+    "oneOf": [{"required": ["observation"]}, {"required": ["observations"]}],
+}
+_ACT_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "action": {"description": "For `observation`: in the environment's units."},
+        "actions": {"type": "array", "items": {}, "description": "For `observations`."},
+        **dict.fromkeys(("policy_id", "name", "checkpoint_id", "mode", "request_id"), _STRING),
+        "version": {"type": "integer"},
+        "timing": {
+            "type": "object",
+            "properties": {
+                name: {"type": "integer"}
+                for name in ("queue_us", "compute_us", "batch_size", "total_us")
+            },
+        },
+    },
+    "required": ["policy_id", "name", "version", "checkpoint_id", "mode", "request_id", "timing"],
+}
+_HEADERS: dict[str, str] = {
+    "X-Shape": "Of a raw body: the array's sizes with commas, such as `17` or `64,17`.",
+    "X-Dtype": f"Of a raw body, little-endian; `float32` if left out. One of {', '.join(DTYPES)}.",
+    **dict.fromkeys(
+        OPTION_HEADERS, "Of a raw or npy body: the field of that name, as JSON; the mode bare."
+    ),
+}
+_ANSWER_HEADERS: dict[str, str] = {
+    "X-Policy-Id": "Of a raw or npy answer.",
+    "X-Policy-Version": "The version that acted.",
+    "X-Shape": "Of a raw answer.",
+    "X-Dtype": "Of a raw answer.",
+    "Server-Timing": "Milliseconds in the queue, in the forward pass and in all.",
+}
+
+
+def act_operation() -> dict[str, Any]:
+    return {
+        "tags": ["policies"],
+        "summary": "Act",
+        "description": (
+            "The action of a policy for one observation, or for a batch of them. The answer has "
+            "the form of the request, or the one that `Accept` names."
+        ),
+        "operationId": "act",
+        "parameters": [
+            {
+                "name": "reference",
+                "in": "path",
+                "required": True,
+                "description": "`pol_...`, `name` (its newest version) or `name:3`.",
+                "schema": _STRING,
+            },
+            *(
+                {"name": name, "in": "header", "description": text, "schema": _STRING}
+                for name, text in _HEADERS.items()
+            ),
+        ],
+        "requestBody": {"required": True, "content": _content(_ACT_REQUEST)},
+        "responses": {
+            "200": {
+                "description": "The action.",
+                "headers": {
+                    name: {"description": text, "schema": _STRING}
+                    for name, text in _ANSWER_HEADERS.items()
+                },
+                "content": _content(_ACT_ANSWER),
+            }
+        },
+    }
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    """An array is an observation or a batch of them, and so is the answer's."""
+    return {_JSON: {"schema": schema}, _RAW: {"schema": _BINARY}, _NPY: {"schema": _BINARY}}

@@ -1,0 +1,119 @@
+"""One forward pass: what it costs, and what it gives to each request in it.
+
+B is the number of observations in the pass, D the network's inputs, A its outputs.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.serving.bundle import Actor, Forward
+from mrq_core.spaces import Floats
+
+# A pass of up to this estimate keeps the event loop; a longer one goes to the thread. A hand-over
+# costs about a tenth of it.
+INLINE_SECONDS = 0.001
+_TRIALS = 3
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """A straight line: reading the weights once, and each row."""
+
+    fixed_seconds: float
+    row_seconds: float
+
+    def seconds(self, rows: int) -> float:
+        return self.fixed_seconds + self.row_seconds * rows
+
+
+# Every pass is short.
+UNKNOWN_COST = PassCost(0.0, 0.0)
+
+
+def measure_cost(forward: Forward, width: int, clock: Callable[[], float]) -> PassCost:
+    """The least of a few trials, with one row and with eight; `width` is D."""
+    one, eight = (
+        min(_seconds(forward, np.zeros((rows, width), np.float32), clock) for _ in range(_TRIALS))
+        for rows in (1, 8)
+    )
+    row = max(0.0, (eight - one) / 7)
+    return PassCost(max(0.0, one - row), row)
+
+
+def _seconds(forward: Forward, rows: Floats, clock: Callable[[], float]) -> float:
+    begun = clock()
+    forward(rows)
+    return clock() - begun
+
+
+def _all_finite(numbers: Floats) -> bool:
+    return bool(np.isfinite(numbers).all())
+
+
+class Pass:
+    def __init__(self, rows: Floats, outputs: Floats, begun: int, ended: int) -> None:
+        self.rows = rows  # (B, D)
+        self.outputs = outputs  # (B, A)
+        self.begun = begun
+        self.compute_us = (ended - begun) // 1000
+
+    @classmethod
+    def of(cls, forward: Forward, rows: Floats) -> "Pass":
+        begun = time.perf_counter_ns()
+        outputs = forward(rows)
+        return cls(rows, outputs, begun, time.perf_counter_ns())
+
+    @cached_property
+    def is_finite(self) -> bool:
+        """One sum tells it nearly always, for less than looking at each."""
+        return math.isfinite(np.add.reduce(self.outputs, axis=None)) or _all_finite(self.outputs)
+
+    def actions(self, actor: Actor) -> NDArray[Any]:
+        """Deterministic and without masks, of all rows: made once for the requests that share the
+        pass, who all have this very actor."""
+        if self._actions is None:
+            self._actions = actor.deterministic(self.outputs)
+        return self._actions
+
+    _actions: NDArray[Any] | None = None
+
+
+class Forwarded:
+    """The part of a pass that is one request's."""
+
+    __slots__ = ("first", "last", "queue_us", "shared")
+
+    def __init__(self, shared: Pass, first: int, last: int, queue_us: int) -> None:
+        self.shared = shared
+        self.first = first
+        self.last = last
+        self.queue_us = queue_us
+
+    @property
+    def outputs(self) -> Floats:
+        """(B, A), of this request."""
+        return self.shared.outputs[self.first : self.last]
+
+    @property
+    def batch_size(self) -> int:
+        """Observations in the pass, other requests' included."""
+        return len(self.shared.outputs)
+
+    @property
+    def compute_us(self) -> int:
+        return self.shared.compute_us
+
+    @property
+    def is_finite(self) -> bool:
+        return self.shared.is_finite or _all_finite(self.outputs)
+
+    def actions(self, actor: Actor) -> NDArray[Any]:
+        """Deterministic ones, without masks."""
+        return self.shared.actions(actor)[self.first : self.last]

@@ -1,0 +1,96 @@
+"""What a client may ask of `act`, read from JSON or from headers, with a code for each mistake."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.body import refuse_ambiguous
+from app.refusals import ActRefused, MalformedBody, NonFiniteNumber
+from mrq_core.spaces import describe
+
+FIELDS = frozenset({"observation", "observations", "mode", "seed", "action_mask", "deadline_ms"})
+MODES = ("deterministic", "sample")
+MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
+MAX_DEADLINE_MS = 60_000
+
+
+@dataclass(slots=True)
+class ActRequest:
+    """`value`: as JSON gives it, or an array, whose shape says whether it `is_batch`."""
+
+    value: Any
+    is_batch: bool | None
+    mode: str = "deterministic"
+    seed: int | None = None
+    mask: Any = None
+    deadline_ms: float | None = None
+
+
+def read_request(body: bytes) -> ActRequest:
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _unreadable(body, error) from None
+    if not isinstance(data, dict):
+        raise MalformedBody("The body must be a JSON object.", param="body")
+    if unknown := data.keys() - FIELDS:
+        field = sorted(unknown)[0][:80]
+        allowed = ", ".join(sorted(FIELDS))
+        text = f"{field!r} is not a field here; allowed: {allowed}."
+        raise ActRefused("unknown_field", text, param=field)
+    is_batch = "observations" in data
+    if is_batch == ("observation" in data):
+        text = "Give exactly one of observation and observations."
+        raise ActRefused("observation_missing", text, param="observation")
+    return read_options(data["observations" if is_batch else "observation"], is_batch, data)
+
+
+def read_options(value: Any, is_batch: bool | None, data: Mapping[str, Any]) -> ActRequest:
+    """`data`: the other fields, whether they came in the body or in headers."""
+    mode, seed = _mode_and_seed(data)
+    deadline_ms = _deadline(data.get("deadline_ms"))
+    return ActRequest(value, is_batch, mode, seed, data.get("action_mask"), deadline_ms)
+
+
+def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Exception:
+    """A NaN deserves a better word than "unexpected character"."""
+    try:
+        refuse_ambiguous(body)
+    except NonFiniteNumber as refusal:
+        return ActRefused("observation_not_finite", refusal.message, param="observation")
+    except MalformedBody as refusal:
+        return refusal
+    if error.msg.startswith("number"):
+        text = "An integer in the body is too large for a float."
+        return ActRefused("number_too_large", text, param="observation")
+    return MalformedBody(f"The body is not JSON: {error}.", param="body")
+
+
+def _mode_and_seed(data: Mapping[str, Any]) -> tuple[str, int | None]:
+    mode, seed = data.get("mode", "deterministic"), data.get("seed")
+    if mode not in MODES:
+        text = f"mode={describe(mode)} must be one of {', '.join(MODES)}."
+        raise ActRefused("mode_unsupported", text, param="mode")
+    if seed is None:
+        return mode, None
+    if type(seed) is not int or not 0 <= seed <= MAX_SEED:
+        text = f"seed={describe(seed)} must be an integer from 0 to {MAX_SEED}."
+        raise ActRefused("seed_invalid", text, param="seed")
+    if mode != "sample":
+        text = f"seed={seed} has no meaning with mode={mode!r}; allowed with mode='sample' only."
+        raise ActRefused("seed_without_sample", text, param="seed")
+    return mode, seed
+
+
+def _deadline(value: Any) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 < value <= MAX_DEADLINE_MS:
+        text = (
+            f"deadline_ms={describe(value)} must be a number of milliseconds above 0 and at most "
+            f"{MAX_DEADLINE_MS}."
+        )
+        raise ActRefused("deadline_invalid", text, param="deadline_ms")
+    return float(value)
