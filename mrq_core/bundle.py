@@ -15,12 +15,12 @@ class PolicyBundle:
     [-1, 1], or the logits of a discrete one. Equal policies give equal bytes.
 
     Keys of `manifest`, all JSON: format_version, environment_id, environment_kwargs, step,
-    observation_space (as a client sends it: pixels channel-first, a list of frames if `history` is
-    more than 1), observation_dim, observation_kind, input_shape, history, action_space, action_dim,
-    masked, exploration_noise, versions, hyperparameters, weights_sha256, golden. The first, with
-    its numbers in C order, is the graph's input. `golden` holds `observations` (flat, (N, D)) from
-    real episodes, `outputs` (N, A) of the network and the deterministic `actions` in the
-    environment's units, both as torch computed them.
+    observation_space (as a client sends it: pixels channel-first, a list of frames if `history`
+    is more than 1), observation_dim, observation_kind, input_shape, history, action_space,
+    action_dim, masked, exploration_noise, versions, algorithm, hyperparameters, weights_sha256,
+    golden. An observation, with its numbers in C order, is the graph's input. `golden` holds
+    `observations` (flat, (N, D)) from real episodes, `outputs` (N, A) of the network and the
+    deterministic `actions` in the environment's units, both as torch computed them.
     """
 
     onnx: bytes

@@ -32,6 +32,7 @@ from mrq_core.seeds import derive_seed
 from mrq_core.segments import load_replay, save_replay
 
 if TYPE_CHECKING:
+    from mrq_core.baselines.session import BaselineSession
     from mrq_core.session import Episode, Session
 
 Arrays = dict[str, NDArray[Any]]
@@ -44,7 +45,7 @@ def save(session: Session, directory: Path, previous: Path | None = None) -> Non
         "format_version": CHECKPOINT_FORMAT_VERSION,
         "spec": session.run.spec(),
         "spec_sha256": session.run.spec_sha256(),
-        "versions": _versions(),
+        "versions": versions(),
         "step": session.step,
         # JSON has no infinity.
         "best_return": session.best_return if math.isfinite(session.best_return) else None,
@@ -57,7 +58,7 @@ def save(session: Session, directory: Path, previous: Path | None = None) -> Non
         "episode": {"index": episode.index, "total_reward": episode.total_reward},
     }
     save_file(_agent_arrays(session.agent), directory / AGENT)
-    reached = {"actions": np.array(episode.actions)} | _place(episode)
+    reached = {"actions": np.array(episode.actions)} | place_of(episode)
     save_file(reached, directory / EPISODE)
     (directory / STATE).write_text(json.dumps(state, indent=1))
 
@@ -66,17 +67,17 @@ def restore(session: Session, directory: Path) -> bool:
     """`session` is one that has just begun. False: see `Session.resume`."""
     try:
         state = json.loads((directory / STATE).read_text())
-        _require_same_run(session.run, state)
+        require_same_run(session.run, state)
         _restore_learning(session, state, directory)
         arrays = load_file(directory / EPISODE)
-        came_back = _replay_episode(session, state["episode"], arrays)
+        came_back = replay_episode(session, state["episode"], arrays)
         return came_back and state["device"] == session.agent.device.type
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         told = f"{type(error).__name__}: {error}"
         raise ResumeError(f"the checkpoint in {directory.name} is not readable: {told}") from error
 
 
-def _require_same_run(run: TrainingRun, state: Mapping[str, Any]) -> None:
+def require_same_run(run: TrainingRun, state: Mapping[str, Any]) -> None:
     version = state["format_version"]
     if version != CHECKPOINT_FORMAT_VERSION:
         reads = f"this version reads {CHECKPOINT_FORMAT_VERSION}"
@@ -110,7 +111,9 @@ def _restore_learning(session: Session, state: Mapping[str, Any], directory: Pat
     session.progress.restore(state["progress"])
 
 
-def _replay_episode(session: Session, saved: Mapping[str, Any], arrays: Arrays) -> bool:
+def replay_episode(
+    session: Session | BaselineSession, saved: Mapping[str, Any], arrays: Arrays
+) -> bool:
     """Environments cannot be saved, but the same seed and actions lead to the same place."""
     episode = session.begin_episode(saved["index"])
     for action in arrays["actions"]:
@@ -124,7 +127,7 @@ def _replay_episode(session: Session, saved: Mapping[str, Any], arrays: Arrays) 
         if outcome.terminated or outcome.truncated:
             break
     stored = {name: array for name, array in arrays.items() if name != "actions"}
-    exact = len(episode.actions) == len(arrays["actions"]) and _same(_place(episode), stored)
+    exact = len(episode.actions) == len(arrays["actions"]) and _same(place_of(episode), stored)
     episode.total_reward = saved["total_reward"]
     session.episode = episode
     if not exact:
@@ -133,7 +136,7 @@ def _replay_episode(session: Session, saved: Mapping[str, Any], arrays: Arrays) 
     return exact
 
 
-def _place(episode: Episode) -> Arrays:
+def place_of(episode: Episode) -> Arrays:
     """Where it stands, as far as can be seen."""
     place: Arrays = {"frames": episode.history.frames}
     return place if episode.mask is None else place | {"mask": episode.mask}
@@ -188,7 +191,7 @@ def _tensors(agent: Agent) -> dict[str, Tensor]:
     return tensors
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """For the reader: exact resume is promised for the same ones only."""
     modules = {"torch": torch, "numpy": np, "gymnasium": gymnasium}
     versions = {name: str(module.__version__) for name, module in modules.items()}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
 
 from mrq_core.agent import Agent
 
@@ -14,4 +18,12 @@ def weights_sha256(agent: Agent) -> str:
         for key, tensor in network.state_dict().items():
             digest.update(f"{name}.{key}".encode())
             digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def arrays_sha256(arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(name.encode())
+        digest.update(array.tobytes())
     return digest.hexdigest()

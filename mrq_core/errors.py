@@ -25,3 +25,7 @@ class NonFiniteError(TrainingError):
 
 class ResumeError(TrainingError):
     """The checkpoint cannot be continued exactly."""
+
+
+class MissingPackage(TrainingError):
+    """What the run needs is not installed on this machine."""

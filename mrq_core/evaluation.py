@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mrq_core.baselines.policy import BaselinePolicy
 from mrq_core.environments import Frame, Outcome, environment_of
 from mrq_core.observations import FrameHistory
 from mrq_core.policy import Policy
@@ -59,7 +60,7 @@ class Evaluator:
         self.alive = alive
         self.environment = environment_of(run, "validation")
 
-    def evaluate(self, policy: Policy, step: int) -> Evaluation:
+    def evaluate(self, policy: Policy | BaselinePolicy, step: int) -> Evaluation:
         evaluation = Evaluation()
         for episode in range(self.run.evaluation_episodes):
             self._play(policy, step, episode, evaluation)
@@ -69,7 +70,9 @@ class Evaluator:
         epsilon = self.run.evaluation_epsilon
         return epsilon > 0 and chance.random() < epsilon
 
-    def _play(self, policy: Policy, step: int, episode: int, evaluation: Evaluation) -> None:
+    def _play(
+        self, policy: Policy | BaselinePolicy, step: int, episode: int, evaluation: Evaluation
+    ) -> None:
         seed = derive_seed(self.run.seed, "evaluation", episode)
         generator = torch.Generator(self.run.device)
         generator.manual_seed(derive_seed(self.run.seed, "evaluation-noise", episode))

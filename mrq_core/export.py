@@ -13,12 +13,16 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from mrq_core.actions import action_codec
+from mrq_core.baselines import graph as baselines
+from mrq_core.baselines.policy import BaselinePolicy
+from mrq_core.baselines.settings import Baseline, name_of
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION, PolicyBundle
 from mrq_core.config import Hyperparameters
-from mrq_core.networks import Convolution, Linear, PixelEncoder, VectorEncoder
+from mrq_core.graph import Graph
+from mrq_core.networks import PixelEncoder, VectorEncoder
 from mrq_core.observations import ObservationForm, wire_space
 from mrq_core.policy import Policy
 from mrq_core.spaces import Space
@@ -26,17 +30,16 @@ from mrq_core.spaces import Space
 # The first with LayerNormalization is 17. Old enough for every ONNX Runtime in use.
 OPSET = 17
 IR_VERSION = 8
-LAYER_NORM_EPSILON = 1e-5
 
 
 def export_policy(
-    policy: Policy,
+    policy: Policy | BaselinePolicy,
     *,
     environment_id: str,
     environment_kwargs: Mapping[str, Any],
     observation_space: Space,
     action_space: Space,
-    hyperparameters: Hyperparameters,
+    hyperparameters: Hyperparameters | Baseline,
     step: int,
     weights_sha256: str,
     form: ObservationForm,
@@ -58,6 +61,7 @@ def export_policy(
         "action_dim": codec.action_dim,
         "masked": masked,
         "exploration_noise": policy.exploration_noise,
+        "algorithm": algorithm_of(hyperparameters),
         "hyperparameters": asdict(hyperparameters),
         "step": step,
         "weights_sha256": weights_sha256,
@@ -67,7 +71,13 @@ def export_policy(
     return PolicyBundle(_onnx(policy, codec.discrete), manifest)
 
 
-def _golden(policy: Policy, action_space: Space, states: NDArray[Any]) -> dict[str, Any]:
+def algorithm_of(hyperparameters: Hyperparameters | Baseline) -> str:
+    return "mrq" if isinstance(hyperparameters, Hyperparameters) else name_of(hyperparameters)
+
+
+def _golden(
+    policy: Policy | BaselinePolicy, action_space: Space, states: NDArray[Any]
+) -> dict[str, Any]:
     actions = policy.act(states, "deterministic", torch.Generator())
     return {
         "observations": states.reshape(len(states), -1).tolist(),
@@ -82,15 +92,14 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | versions
 
 
-def _onnx(policy: Policy, discrete: bool) -> bytes:
-    graph = _Graph()
-    x = _encode_state(graph, policy.encoder.state, policy.encoder.input_shape)
-    for layer in policy.network.layers:
-        x = graph.add("Relu", graph.norm(graph.linear(x, layer)))
-    u = graph.linear(x, policy.network.output)
-    graph.add("Identity" if discrete else "Tanh", u, output="policy")
+def _onnx(policy: Policy | BaselinePolicy, discrete: bool) -> bytes:
+    graph = Graph()
+    if isinstance(policy, BaselinePolicy):
+        inputs, outputs = policy.input_size, baselines.draw(graph, policy)
+    else:
+        inputs, outputs = _draw(graph, policy, discrete)
     model = helper.make_model(
-        graph.build(math.prod(policy.encoder.input_shape), policy.network.output.out_features),
+        graph.build(inputs, outputs),
         producer_name="mrq_core",
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -100,7 +109,17 @@ def _onnx(policy: Policy, discrete: bool) -> bytes:
     return serialized
 
 
-def _encode_state(graph: _Graph, encoder: torch.nn.Module, input_shape: tuple[int, ...]) -> str:
+def _draw(graph: Graph, policy: Policy, discrete: bool) -> tuple[int, int]:
+    """MR.Q's, from "observation" to "policy"; how many numbers these are."""
+    x = _encode_state(graph, policy.encoder.state, policy.encoder.input_shape)
+    for layer in policy.network.layers:
+        x = graph.add("Relu", graph.norm(graph.linear(x, layer)))
+    u = graph.linear(x, policy.network.output)
+    graph.add("Identity" if discrete else "Tanh", u, output="policy")
+    return math.prod(policy.encoder.input_shape), policy.network.output.out_features
+
+
+def _encode_state(graph: Graph, encoder: torch.nn.Module, input_shape: tuple[int, ...]) -> str:
     x = "observation"
     match encoder:
         case VectorEncoder():
@@ -117,47 +136,3 @@ def _encode_state(graph: _Graph, encoder: torch.nn.Module, input_shape: tuple[in
             x = graph.linear(graph.add("Flatten", x, axis=1), encoder.projection)
             return graph.add("Elu", graph.norm(x))
     raise AssertionError(f"no way to export a {type(encoder).__name__}")
-
-
-class _Graph:
-    """A chain of nodes in the making; values are known by name."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: dict[str, onnx.TensorProto] = {}
-
-    def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        output = output or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    def constant(self, name: str, value: NDArray[Any]) -> str:
-        self.constants[name] = numpy_helper.from_array(value, name)
-        return name
-
-    def linear(self, x: str, layer: torch.nn.Module) -> str:
-        assert isinstance(layer, Linear)
-        self.width = layer.out_features
-        return self.add("Gemm", x, *self._parameters(layer), transB=1)
-
-    def convolution(self, x: str, layer: torch.nn.Module) -> str:
-        assert isinstance(layer, Convolution)
-        return self.add("Conv", x, *self._parameters(layer), strides=list(layer.stride))
-
-    def _parameters(self, layer: Linear | Convolution) -> tuple[str, str]:
-        assert layer.bias is not None
-        prefix = f"layer_{len(self.nodes)}"
-        weight, bias = (p.detach().cpu().numpy() for p in (layer.weight, layer.bias))
-        return self.constant(f"{prefix}.weight", weight), self.constant(f"{prefix}.bias", bias)
-
-    def norm(self, x: str) -> str:
-        ones = self.constant(f"ones_{self.width}", np.ones(self.width, np.float32))
-        return self.add("LayerNormalization", x, ones, axis=-1, epsilon=LAYER_NORM_EPSILON)
-
-    def build(self, observation_dim: int, action_dim: int) -> onnx.GraphProto:
-        def value(name: str, width: int) -> onnx.ValueInfoProto:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
-
-        inputs, outputs = [value("observation", observation_dim)], [value("policy", action_dim)]
-        constants = list(self.constants.values())
-        return helper.make_graph(self.nodes, "policy", inputs, outputs, constants)

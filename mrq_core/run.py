@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from mrq_core.baselines.settings import Baseline, name_of
 from mrq_core.config import Hyperparameters
 
 # Ages of frames are kept in a byte.
@@ -56,7 +57,8 @@ class TrainingRun:
     """`max_episode_steps` None: the environment's own limit. Steps are agent steps everywhere:
     one is `action_repeat` steps of the environment, whose rewards are summed. `history`: frames
     that make one input, None for as many as their kind needs. `limit_terminates`: the environment
-    reports its own time limit as a termination; it is a truncation all the same.
+    reports its own time limit as a termination; it is a truncation all the same. `baseline`: what
+    learns instead of MR.Q, whose `hyperparameters` then mean nothing.
 
     `evaluation_epsilon`: how often an evaluation takes a random legal action.
 
@@ -71,6 +73,7 @@ class TrainingRun:
     history: int | None = None
     limit_terminates: bool = False
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    baseline: Baseline | None = None
     total_steps: int
     max_episodes: int | None = None
     target_return: float | None = None
@@ -89,7 +92,9 @@ class TrainingRun:
             _require_positive(name, getattr(self, name))
         _require_positive("checkpoint_every", self.checkpoint_every)
         _require_positive("action_repeat", self.action_repeat)
-        most = min(MAX_HISTORY, self.hyperparameters.buffer_size - self.hyperparameters.horizon)
+        most = MAX_HISTORY
+        if self.baseline is None:
+            most = min(most, self.hyperparameters.buffer_size - self.hyperparameters.horizon)
         if self.history is not None and not 1 <= self.history <= most:
             raise ValueError(
                 f"history is {self.history}; it must be between 1 and {most}: the buffer holds it "
@@ -109,6 +114,25 @@ class TrainingRun:
                 f"evaluation_epsilon is {self.evaluation_epsilon}; it must be between 0 and 1"
             )
 
+    @property
+    def settings(self) -> Hyperparameters | Baseline:
+        """Of what learns."""
+        return self.baseline or self.hyperparameters
+
+    @property
+    def device_type(self) -> str:
+        return self.device.partition(":")[0]
+
+    def end_at(self, step: int, episodes: int, best_return: float) -> End | None:
+        """After so many, and the highest mean of an evaluation; None: there is more to do."""
+        if self.target_return is not None and best_return >= self.target_return:
+            return "target"
+        if step >= self.total_steps:
+            return "steps"
+        if self.max_episodes is not None and episodes >= self.max_episodes:
+            return "episodes"
+        return None
+
     def spec(self) -> dict[str, Any]:
         """What decides the course of learning, so that a checkpoint fits only its own run.
 
@@ -118,6 +142,7 @@ class TrainingRun:
         # Named only where there is one: checkpoints of releases without it still fit.
         begins_with = {} if self.warm_start is None else {"warm_start": asdict(self.warm_start)}
         learns_from = {} if self.dataset is None else {"dataset": self.dataset.spec()}
+        learns = {} if self.baseline is None else {"algorithm": name_of(self.baseline)}
         return {
             "environment_id": self.environment_id,
             "environment_kwargs": dict(self.environment_kwargs),
@@ -125,10 +150,11 @@ class TrainingRun:
             "action_repeat": self.action_repeat,
             "history": self.history,
             "limit_terminates": self.limit_terminates,
-            "hyperparameters": asdict(self.hyperparameters),
+            "hyperparameters": asdict(self.settings),
             "seed": self.seed,
             **begins_with,
             **learns_from,
+            **learns,
         }
 
     def spec_sha256(self) -> str:

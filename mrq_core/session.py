@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from mrq_core import checkpoint, warm_start
 from mrq_core.actions import Mask
 from mrq_core.agent import Agent
-from mrq_core.environments import Outcome, environment_of
+from mrq_core.digest import weights_sha256
+from mrq_core.environments import Environment, Outcome, environment_of
 from mrq_core.errors import EnvironmentFault, NonFiniteError
 from mrq_core.observations import FrameHistory
+from mrq_core.policy import Policy, policy_of
 from mrq_core.progress import Alive, Progress, unheard
 from mrq_core.replay import Replay
 from mrq_core.run import End, TrainingRun
@@ -43,6 +45,14 @@ class Episode:
     def see(self, outcome: Outcome) -> None:
         self.observation, self.mask = outcome.observation, outcome.mask
         self.history.append(outcome.observation)
+
+
+def begin_episode(run: TrainingRun, environment: Environment, index: int, step: int) -> Episode:
+    seed = derive_seed(run.seed, "episode", index)
+    first = environment.reset(seed, step)
+    history = FrameHistory(environment.form)
+    history.begin(first.observation)
+    return Episode(index, seed, first.observation, first.mask, history)
 
 
 class Session:
@@ -77,14 +87,7 @@ class Session:
     @property
     def end(self) -> End | None:
         """None: there is more to do."""
-        run = self.run
-        if run.target_return is not None and self.best_return >= run.target_return:
-            return "target"
-        if self.step >= run.total_steps:
-            return "steps"
-        if run.max_episodes is not None and self.episode.index >= run.max_episodes:
-            return "episodes"
-        return None
+        return self.run.end_at(self.step, self.episode.index, self.best_return)
 
     def advance(self) -> None:
         """One step in the environment and, after the warm-up, one of training."""
@@ -96,6 +99,12 @@ class Session:
         self._learn()
         if outcome.terminated or outcome.truncated:
             self._end_episode(outcome)
+
+    def policy(self) -> Policy:
+        return policy_of(self.agent)
+
+    def weights_sha256(self) -> str:
+        return weights_sha256(self.agent)
 
     def save(self, directory: Path, previous: Path | None = None) -> None:
         checkpoint.save(self, directory, previous)
@@ -213,8 +222,4 @@ class Session:
         self.episode = self.begin_episode(self.episode.index + 1)
 
     def begin_episode(self, index: int) -> Episode:
-        seed = derive_seed(self.run.seed, "episode", index)
-        first = self.environment.reset(seed, self.step)
-        history = FrameHistory(self.environment.form)
-        history.begin(first.observation)
-        return Episode(index, seed, first.observation, first.mask, history)
+        return begin_episode(self.run, self.environment, index, self.step)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from statistics import fmean
+from typing import TypeAlias
 
+from mrq_core.baselines.session import BaselineSession
 from mrq_core.bundle import PolicyBundle
-from mrq_core.digest import weights_sha256
 from mrq_core.evaluation import Evaluator
 from mrq_core.events import (
     CheckpointDue,
@@ -20,10 +21,11 @@ from mrq_core.events import (
     Stopped,
 )
 from mrq_core.export import export_policy
-from mrq_core.policy import policy_of
 from mrq_core.progress import Alive, unheard
 from mrq_core.run import TrainingRun as TrainingRun
 from mrq_core.session import Session
+
+AnySession: TypeAlias = Session | BaselineSession
 
 
 def never() -> bool:
@@ -47,7 +49,9 @@ def train(
     interruption; those of the checkpoint's own step are not repeated. Raises TrainingError, and
     SpaceError for an environment whose spaces are not known.
     """
-    session = Session(run, alive)
+    session: AnySession = (
+        Session(run, alive) if run.baseline is None else BaselineSession(run, alive)
+    )
     with closing(session.environment):
         exact = resume_from is None or session.resume(resume_from)
         if resume_from is None and begin_from is not None:
@@ -59,7 +63,7 @@ def train(
 
 
 def _events(
-    session: Session, evaluator: Evaluator, stop: Callable[[], bool], *, resumed: bool
+    session: AnySession, evaluator: Evaluator, stop: Callable[[], bool], *, resumed: bool
 ) -> Iterator[Event]:
     run = session.run
     if not resumed:
@@ -70,7 +74,7 @@ def _events(
             if last_checkpoint != session.step:
                 session.require_finite()
                 yield CheckpointDue(session.step, session)
-            yield Stopped(session.step, weights_sha256(session.agent))
+            yield Stopped(session.step, session.weights_sha256())
             return
         session.advance()
         if session.step % run.log_every == 0:
@@ -84,11 +88,11 @@ def _events(
         if checkpoints or session.end is not None:  # perhaps only since that evaluation
             last_checkpoint = session.step
             yield CheckpointDue(session.step, session)
-    yield Finished(session.step, weights_sha256(session.agent), session.end)
+    yield Finished(session.step, session.weights_sha256(), session.end)
 
 
-def _evaluated(session: Session, evaluator: Evaluator) -> Evaluated:
-    policy = policy_of(session.agent)
+def _evaluated(session: AnySession, evaluator: Evaluator) -> Evaluated:
+    policy = session.policy()
     step = session.step
     evaluation = evaluator.evaluate(policy, step)
     session.best_return = max(session.best_return, fmean(evaluation.returns))
@@ -101,9 +105,9 @@ def _evaluated(session: Session, evaluator: Evaluator) -> Evaluated:
             environment_kwargs=session.run.environment_kwargs,
             observation_space=session.environment.observation_space,
             action_space=session.environment.action_space,
-            hyperparameters=session.run.hyperparameters,
+            hyperparameters=session.run.settings,
             step=step,
-            weights_sha256=weights_sha256(session.agent),
+            weights_sha256=session.weights_sha256(),
             form=session.environment.form,
             masked=session.environment.masked,
             sample_states=evaluation.sample_states(),
