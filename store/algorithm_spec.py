@@ -4,16 +4,34 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
+from mrq_core.baselines import settings as baselines
+from mrq_core.baselines.settings import DQN, PPO, SAC, TD3, Baseline, QLearning
 from mrq_core.config import PRESETS, Hyperparameters
+from store.baselines import Algorithm
 from store.spec_part import Part, refused, shown
+
+# What each algorithm is told.
+SETTINGS: Mapping[str, type[Hyperparameters | Baseline]] = {
+    "mrq": Hyperparameters,
+    **baselines.BASELINES,
+}
 
 
 class AlgorithmSpec(Part):
-    name: Literal["mrq"] = "mrq"
+    name: Algorithm = "mrq"
     preset: Literal["paper", "small"] = "paper"
-    hyperparameters: Hyperparameters = Field(default_factory=Hyperparameters)
+    hyperparameters: Hyperparameters | DQN | TD3 | SAC | PPO | QLearning = Field(
+        default_factory=Hyperparameters, description="Those of the algorithm that `name` names."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -22,16 +40,42 @@ class AlgorithmSpec(Part):
         if not isinstance(data, dict):
             return data
         overrides = data.get("hyperparameters", {})
-        preset = PRESETS.get(str(data.get("preset", "paper")))
-        if preset is None or not isinstance(overrides, dict):
+        name, preset = str(data.get("name", "mrq")), str(data.get("preset", "paper"))
+        if name not in SETTINGS or preset not in PRESETS or not isinstance(overrides, dict):
             return data  # the fields' own validation says what is wrong
-        _refuse_coercion(overrides)
-        return {**data, "hyperparameters": {**asdict(preset), **overrides}}
+        _refuse_coercion(SETTINGS[name], overrides)
+        laid = PRESETS[preset] if name == "mrq" else baselines.PRESETS[preset][name]
+        return {**data, "hyperparameters": {**asdict(laid), **overrides}}
+
+    @field_validator("hyperparameters", mode="wrap")
+    @classmethod
+    def _of_its_algorithm(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        """Not a union's many errors, but those of the one class that is meant."""
+        kind = SETTINGS.get(info.data.get("name", ""))
+        return handler(value) if kind is None else _READERS[kind].validate_python(value)
+
+    @property
+    def mrq(self) -> Hyperparameters:
+        assert isinstance(self.hyperparameters, Hyperparameters), f"it is {self.name}"
+        return self.hyperparameters
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """None: MR.Q learns."""
+        given = self.hyperparameters
+        return None if isinstance(given, Hyperparameters) else given
 
 
-def _refuse_coercion(overrides: dict[str, Any]) -> None:
+_READERS: Mapping[type[Hyperparameters | Baseline], TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in SETTINGS.values()
+}
+
+
+def _refuse_coercion(settings: type[Hyperparameters | Baseline], overrides: dict[str, Any]) -> None:
     """A dataclass inside a strict model is lax: pydantic would take "512" and true for numbers."""
-    kinds = {field.name: str(field.type) for field in fields(Hyperparameters)}
+    kinds = {field.name: str(field.type) for field in fields(settings)}
     for name, value in overrides.items():
         kind = kinds.get(name)
         if kind is not None and type(value) not in _ACCEPTED[kind]:

@@ -7,6 +7,7 @@ from store.seeds import name_with
 from store.spec import default_every_steps, default_name
 
 DEFAULT_PRESET = "paper"
+DEFAULT_ALGORITHM = "mrq"
 
 
 def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -16,11 +17,16 @@ def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, An
     for follows in ("observation", "dataset"):
         base["environment"].pop(follows, None)
     environment, algorithm = base["environment"], base["algorithm"]
-    if _differs(overrides.get("environment"), "id", environment["id"]):
-        if base["name"] == default_name(environment["id"]):
-            del base["name"]  # or the clone would take over the first one's policies
+    elsewhere = _differs(overrides.get("environment"), "id", environment["id"])
+    learns = overrides.get("algorithm")
+    otherwise = _differs(learns, "name", algorithm["name"], DEFAULT_ALGORITHM)
+    if (elsewhere or otherwise) and base["name"] == default_name(
+        environment["id"], algorithm["name"]
+    ):
+        del base["name"]  # or the clone would take over the first one's policies
+    if elsewhere:
         base["environment"] = {}
-    if _differs(overrides.get("algorithm"), "preset", algorithm["preset"], DEFAULT_PRESET):
+    if otherwise or _differs(learns, "preset", algorithm["preset"], DEFAULT_PRESET):
         algorithm.pop("hyperparameters", None)
     if _differs(overrides, "seed", base["seed"], 0):
         _rename_for_seed(base, overrides["seed"])

@@ -5,6 +5,7 @@ DomainError
 │   ├── EstimateTooLarge
 │   ├── InvalidCheckpoint a file of one that is to be imported
 │   ├── EnvironmentNotInstalled
+│   ├── AlgorithmNotInstalled
 │   ├── DatasetRefused
 │   └── IdempotencyKeyReused
 ├── NotFound
@@ -50,6 +51,10 @@ class InvalidCheckpoint(InvalidInput):
 
 class EnvironmentNotInstalled(InvalidInput):
     code = "environment_not_installed"
+
+
+class AlgorithmNotInstalled(InvalidInput):
+    code = "algorithm_not_installed"
 
 
 class IdempotencyKeyReused(InvalidInput):

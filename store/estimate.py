@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from itertools import accumulate
 
+from mrq_core.baselines import size
+from mrq_core.baselines.settings import Baseline
 from mrq_core.config import (
     CONVOLUTION_CHANNELS,
     CONVOLUTION_STRIDES,
@@ -11,6 +13,7 @@ from mrq_core.config import (
     parameter_count,
     replay_bytes,
 )
+from store.baselines import STATES
 from store.errors import EstimateTooLarge
 from store.spec import JobSpec
 
@@ -40,7 +43,9 @@ class Estimate:
 
 def estimate(spec: JobSpec) -> Estimate:
     entry, form = spec.environment.entry, spec.environment.form
-    h = spec.algorithm.hyperparameters
+    if spec.algorithm.baseline is not None:
+        return _of_baseline(spec, spec.algorithm.baseline)
+    h = spec.algorithm.mrq
     parameters = parameter_count(h, form.input_shape, entry.action_dim)
     replay = replay_bytes(
         h, form.frame_bytes, entry.action_dim, _replayed_steps(spec), masked=entry.masked
@@ -53,10 +58,29 @@ def estimate(spec: JobSpec) -> Estimate:
     )
 
 
+def _of_baseline(spec: JobSpec, baseline: Baseline) -> Estimate:
+    entry, shape = spec.environment.entry, spec.environment.form.input_shape
+    parameters = size.parameter_count(
+        baseline,
+        shape,
+        entry.action_dim,
+        discrete=entry.action_kind != "continuous",
+        states=STATES.get(entry.id, 0),
+    )
+    total = spec.budget.total_steps
+    batch, replay = size.memory_bytes(baseline, shape, entry.action_dim, total)
+    return Estimate(
+        parameters=parameters,
+        model_bytes=parameters * BYTES_PER_PARAMETER,
+        batch_bytes=batch,
+        replay_bytes=replay,
+    )
+
+
 def _replayed_steps(spec: JobSpec) -> int:
     """A replay that comes from another job may be full from the first step."""
     whole = spec.init_from is not None and spec.init_from.load == "all"
-    filled = spec.algorithm.hyperparameters.buffer_size if whole else 0
+    filled = spec.algorithm.mrq.buffer_size if whole else 0
     return filled + spec.budget.total_steps
 
 

@@ -54,6 +54,9 @@ def examine(
     if spec.init_from is not None and spec.init_from.sha256 is None:
         text = "init_from of a run that has begun is as it was resolved there, with its sha256"
         raise InvalidInput(f"spec: {text}; allowed: that, or none.", param="spec")
+    if spec.algorithm.baseline is not None:
+        text = f"algorithm.name={spec.algorithm.name!r}: only MR.Q's checkpoints are imported"
+        raise InvalidInput(f"spec: {text}; allowed: 'mrq'.", param="spec")
     for name in sorted(WEIGHTS_ALONE - set(names)):
         raise _of_file(name, "it is missing", f"at least {AGENT} and {STATE}")
     state = read_state(folder / STATE)
@@ -113,7 +116,7 @@ def _require_room(spec: JobSpec, state: ImportedState) -> None:
 
 
 def _require_agent(file: TensorFile, spec: JobSpec, *, resumable: bool) -> None:
-    h, entry = spec.algorithm.hyperparameters, spec.environment.entry
+    h, entry = spec.algorithm.mrq, spec.environment.entry
     shape = spec.environment.form.input_shape
     networks = network_forms(h, shape, entry.action_dim)
     others = dict(optimizer_forms(h, shape, entry.action_dim))
@@ -139,7 +142,7 @@ def _require_bytes(generator: Form) -> None:
 
 def _require_replay(tensors: dict[str, TensorFile], spec: JobSpec, state: ImportedState) -> None:
     h, entry, form = (
-        spec.algorithm.hyperparameters,
+        spec.algorithm.mrq,
         spec.environment.entry,
         spec.environment.form,
     )

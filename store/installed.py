@@ -1,14 +1,15 @@
-"""Whether those that train have what an environment needs.
+"""Whether those that train have what an environment or a baseline needs.
 
 The server tells it at submission as far as it can know: from MRQ_WORKER_EXTRAS or, on a machine
 that trains itself, from what is installed there. A worker that is given a job all the same ends
 it.
 """
 
+from store.baselines import LIBRARY
 from store.catalogue.entry import EnvironmentEntry
 from store.catalogue.extras import Extra, extras_of_workers, install_command, missing_modules
 from store.catalogue.own import missing_module
-from store.errors import EnvironmentNotInstalled
+from store.errors import AlgorithmNotInstalled, EnvironmentNotInstalled
 from store.settings import Settings
 from store.spec import JobSpec
 
@@ -21,6 +22,14 @@ def workers_have(settings: Settings) -> frozenset[Extra] | None:
 def refuse_if_not_installed(spec: JobSpec, settings: Settings) -> None:
     entry = spec.environment.entry
     known = workers_have(settings)
+    if known is not None and spec.algorithm.name in LIBRARY and "baselines" not in known:
+        raise AlgorithmNotInstalled(
+            f"algorithm.name={spec.algorithm.name!r} needs {_what_to_do('baselines')}; "
+            "allowed without it: mrq, q_learning",
+            param="algorithm.name",
+            extra="baselines",
+            install=install_command("baselines"),
+        )
     if entry.extra is None or known is None or entry.extra in known:
         return
     raise EnvironmentNotInstalled(

@@ -21,6 +21,7 @@ from pydantic import (
 
 from mrq_core.observations import ObservationForm
 from store.algorithm_spec import AlgorithmSpec
+from store.baselines import ALGORITHMS, misfit
 from store.catalogue import CATALOGUE, EnvironmentEntry
 from store.dataset_fact import DatasetFact, what_is_wrong
 from store.spec_part import Part, refused, shown
@@ -61,9 +62,9 @@ Steps = Annotated[int, Field(ge=1, le=100_000_000), BeforeValidator(_whole)]
 MAX_MARKS = 2_000
 
 
-def default_name(environment_id: str) -> str:
+def default_name(environment_id: str, algorithm: str = "mrq") -> str:
     """Some ids have a namespace, and a name takes no slash."""
-    return f"{environment_id.lower().replace('/', '-')}-mrq"
+    return f"{environment_id.lower().replace('/', '-')}-{algorithm}"
 
 
 def default_every_steps(part: str, total_steps: int) -> int:
@@ -332,7 +333,7 @@ class JobSpec(Part):
             update={"every_steps": self._marks("checkpointing")}
         )
         resolved = {
-            "name": self.name or default_name(self.environment.id),
+            "name": self.name or default_name(self.environment.id, self.algorithm.name),
             "evaluation": evaluation,
             "checkpointing": checkpointing,
         }
@@ -349,6 +350,19 @@ class JobSpec(Part):
                 f"evaluation.epsilon={epsilon}: actions of {entry.id} are continuous; allowed: 0",
             )
         return epsilon
+
+    @model_validator(mode="after")
+    def _refuse_what_cannot_learn_there(self) -> Self:
+        entry, form, chosen = self.environment.entry, self.environment.form, self.algorithm.name
+        found = misfit(chosen, entry, form)
+        if found is not None:
+            able = [name for name in ALGORITHMS if misfit(name, entry, form) is None]
+            text = f"algorithm.name={chosen!r} {found.why}; allowed for this: {', '.join(able)}"
+            raise refused(found.field, text)
+        if self.init_from is not None and chosen != "mrq":
+            text = f"init_from with algorithm.name={chosen!r}: a baseline begins with nothing"
+            raise refused("init_from", f"{text}; leave it out, or choose mrq")
+        return self
 
     def _marks(self, part: str) -> int:
         """Steps between two evaluations or checkpoints, refused when they would be too many."""
@@ -369,7 +383,7 @@ class JobSpec(Part):
         return [*self.environment.warnings(), *self._warm_up_warnings()]
 
     def _warm_up_warnings(self) -> list[str]:
-        warmup = self.algorithm.hyperparameters.warmup_steps
+        warmup = getattr(self.algorithm.hyperparameters, "warmup_steps", 0)
         total = self.budget.total_steps
         if total > warmup:
             return []

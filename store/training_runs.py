@@ -1,6 +1,9 @@
 """A job's spec as the algorithm takes it."""
 
+from typing import Any
+
 from mrq_core.run import DatasetFile, TrainingRun, WarmStart
+from store.algorithm_spec import AlgorithmSpec
 from store.spec import JobSpec, log_every_steps
 
 UNREAD = ""
@@ -21,7 +24,7 @@ def training_run(spec: JobSpec, device: str, dataset: str | None = None) -> Trai
         action_repeat=spec.environment.action_repeat,
         history=spec.environment.history,
         limit_terminates=spec.environment.limit_terminates,
-        hyperparameters=spec.algorithm.hyperparameters,
+        **_what_learns(spec.algorithm),
         total_steps=total,
         max_episodes=spec.budget.max_episodes,
         target_return=spec.early_stopping.target_return,
@@ -35,6 +38,12 @@ def training_run(spec: JobSpec, device: str, dataset: str | None = None) -> Trai
         log_every=log_every_steps(total),
         device=device,
     )
+
+
+def _what_learns(algorithm: AlgorithmSpec) -> dict[str, Any]:
+    if algorithm.baseline is not None:
+        return {"baseline": algorithm.baseline}
+    return {"hyperparameters": algorithm.mrq}
 
 
 def _warm_start(spec: JobSpec) -> WarmStart | None:

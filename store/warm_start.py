@@ -140,6 +140,12 @@ def _require_fit(spec: JobSpec, load: str, job: Job, checkpoint: Checkpoint) -> 
     except ValidationError:
         text = f"{BY_CHECKPOINT}={checkpoint.id!r}: the spec of its job {job.id} is of another "
         raise InvalidInput(f"{text}release, and cannot be read.", param=BY_CHECKPOINT) from None
+    if theirs.algorithm.name != spec.algorithm.name:
+        raise InvalidInput(
+            f"{BY_CHECKPOINT}={checkpoint.id!r} of {job.id} is of algorithm.name="
+            f"{theirs.algorithm.name!r}, and nothing begins with a baseline's; allowed: mrq's.",
+            param=BY_CHECKPOINT,
+        )
     if load == "all" and _weights_alone(job):
         raise InvalidInput(
             f"{BY_CHECKPOINT}={checkpoint.id!r} of {job.id} was imported with its weights alone: "
@@ -183,7 +189,7 @@ def _replay_misfits(spec: JobSpec, theirs: JobSpec) -> Iterator[_Misfit]:
 
 
 def _differing(names: Sequence[str], spec: JobSpec, theirs: JobSpec) -> Iterator[_Misfit]:
-    ours, other = spec.algorithm.hyperparameters, theirs.algorithm.hyperparameters
+    ours, other = spec.algorithm.mrq, theirs.algorithm.mrq
     for name in names:
         here, there = getattr(ours, name), getattr(other, name)
         if here != there:

@@ -46,7 +46,7 @@ CLAMPED = "reward/clamped"
 
 
 def clamping_warning(spec: JobSpec, step: int, count: int) -> str:
-    limit = math.expm1(spec.algorithm.hyperparameters.bin_range)
+    limit = math.expm1(spec.algorithm.mrq.bin_range)
     rewards = "1 reward was" if count == 1 else f"{count} rewards were"
     return (
         f"By step {step}, {rewards} outside -{limit:g} to {limit:g}, what the model can learn, "

@@ -22,7 +22,7 @@ from typing import IO, assert_never
 import torch
 from safetensors import SafetensorError
 
-from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
+from mrq_core.errors import EnvironmentFault, MissingPackage, NonFiniteError, ResumeError
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed, Started, Stopped
 from mrq_core.spaces import SpaceError
 from mrq_core.training import train
@@ -185,6 +185,8 @@ def reason_for(error: BaseException, *, begins: bool = False) -> Reason:
             return Reason.SPEC_INVALID
         case NonFiniteError():
             return Reason.NON_FINITE
+        case MissingPackage():
+            return Reason.SPEC_INVALID
         case EnvironmentFault() | SpaceError():
             return Reason.ENVIRONMENT_ERROR
         case ResumeError():

@@ -1,10 +1,10 @@
-"""Hyperparameters beside the paper's defaults."""
+"""Hyperparameters beside the defaults: the paper's, or of a baseline the library's."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mrq_core.config import Hyperparameters
+from store.algorithm_spec import SETTINGS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,11 @@ class Parameter:
 
 def parameters_of(spec: Mapping[str, Any]) -> list[Parameter]:
     """Of a resolved spec. One that an older release did not know counts as the paper's."""
-    chosen = spec["algorithm"]["hyperparameters"]
+    algorithm = spec["algorithm"]
+    chosen, defaults = algorithm["hyperparameters"], SETTINGS[algorithm.get("name", "mrq")]()
     return [
         Parameter(name=name, value=_text(chosen.get(name, paper)), paper=_text(paper))
-        for name, paper in asdict(Hyperparameters()).items()
+        for name, paper in asdict(defaults).items()
     ]
 
 

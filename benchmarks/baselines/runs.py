@@ -21,7 +21,7 @@ from mrq_core.baselines import library  # noqa: F401  before the clock of the fi
 
 
 def name_of(task: Task, algorithm: str, seed: int) -> str:
-    return f"{task.name}-{algorithm}-seed-{seed}"
+    return f"{task.name.replace(' ', '-')}-{algorithm}-seed-{seed}"
 
 
 def train(task: Task, algorithm: str, seed: int, folder: Path, of: str) -> None:

@@ -1,8 +1,10 @@
-"""The tasks of the comparison, chosen and set up before any of them was run.
+"""The tasks of the comparison.
 
-Small enough that all ninety runs end in an hour of one busy core. Every algorithm gets the preset
-`small`, the same number of steps, and the same random ones at first; Q-learning and DQN then have
-their own random actions, over as many steps as stand here.
+Small enough that all ninety runs need about half an hour of one core. Every algorithm gets the
+preset `small`, the same number of steps, and the same number of random ones at first; Q-learning
+and DQN have random actions after it, too, which become rarer. None was tuned. CliffWalking-v1 was
+among them before any figure was drawn, and is not any more: with seed 0 and 2,500 steps neither
+MR.Q nor DQN nor Q-learning reached its goal.
 """
 
 from __future__ import annotations
@@ -62,38 +64,37 @@ class Task:
         )
 
 
-# Without slipping, a greedy policy plays the same episode again and again: one is enough.
-_SURE = {"environment_kwargs": {"is_slippery": False}, "evaluation_episodes": 1}
-
 TASKS = (
     Task(
         name="FrozenLake-v1",
         environment_id="FrozenLake-v1",
         algorithms=DISCRETE,
-        total_steps=3_500,
+        total_steps=3_000,
         warmup_steps=1_500,
         reached=1.0,
         lowest=0.0,
         # As in benchmarks/learning: what a reward of 1 at the very end was seen to need.
         discount=0.9,
         mrq={"lap_alpha": 1.0},
-        options=_SURE,
+        # A greedy policy plays the same episode again and again: one is enough.
+        options={"environment_kwargs": {"is_slippery": False}, "evaluation_episodes": 1},
     ),
     Task(
-        name="CliffWalking-v1",
-        environment_id="CliffWalking-v1",
+        name="FrozenLake-v1 slippery",
+        environment_id="FrozenLake-v1",
         algorithms=DISCRETE,
-        total_steps=2_500,
-        warmup_steps=500,
-        reached=-13.0,
-        lowest=-200.0,
-        options={**_SURE, "max_episode_steps": 100},
+        total_steps=3_000,
+        warmup_steps=1_500,
+        reached=0.5,  # the best that there is: about 0.74 within the 100 steps
+        lowest=0.0,
+        mrq={"lap_alpha": 1.0},
+        options={"evaluation_episodes": 30},
     ),
     Task(
         name="Blackjack-v1",
         environment_id="Blackjack-v1",
         algorithms=DISCRETE,
-        total_steps=2_500,
+        total_steps=2_000,
         warmup_steps=500,
         reached=-0.1,
         lowest=-1.0,
@@ -113,7 +114,7 @@ TASKS = (
         name="InvertedPendulum-v5",
         environment_id="InvertedPendulum-v5",
         algorithms=CONTINUOUS,
-        total_steps=2_500,
+        total_steps=2_000,
         warmup_steps=500,
         reached=195.0,
         lowest=0.0,
@@ -123,7 +124,7 @@ TASKS = (
         name="Reacher-v5",
         environment_id="Reacher-v5",
         algorithms=CONTINUOUS,
-        total_steps=2_500,
+        total_steps=2_000,
         warmup_steps=500,
         reached=-10.0,
         lowest=-60.0,

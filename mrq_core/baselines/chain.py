@@ -19,11 +19,11 @@ def chain_of(model: Any) -> tuple[nn.Sequential, Ending, float]:
             q_net = model.q_net
             return _chain(q_net.features_extractor, q_net.q_net), "logits", 0.0
         case library.TD3():
-            actor = model.actor
-            # Without its last layer, the tanh.
-            return _chain(actor.features_extractor, actor.mu[:-1]), "tanh", _noise(model)
+            # Without the last layer, the tanh.
+            layers = _chain(model.actor.features_extractor, model.actor.mu[:-1])
+            return layers, "tanh", _noise(model)
         case library.SAC():
-            actor = model.actor
+            actor: Any = model.actor
             return _chain(actor.features_extractor, actor.latent_pi, actor.mu), "tanh", 0.0
         case library.PPO():
             policy = model.policy

@@ -19,7 +19,7 @@ def draw(graph: Graph, policy: BaselinePolicy) -> int:
     for layer in policy.layers:
         x = _layer(graph, x, layer)
         if isinstance(layer, nn.Linear):
-            size = layer.out_features
+            size = int(layer.out_features)  # the library has it from NumPy
     match policy.ending:
         case "tanh":
             graph.add("Tanh", x, output="policy")

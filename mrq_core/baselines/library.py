@@ -24,6 +24,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from mrq_core.baselines import memory
 from mrq_core.baselines.chain import chain_of
 from mrq_core.baselines.course import Course
+from mrq_core.baselines.learner import Learner
 from mrq_core.baselines.policy import BaselinePolicy
 from mrq_core.baselines.settings import DQN, PPO, SAC, TD3
 from mrq_core.baselines.view import View
@@ -48,7 +49,7 @@ METRICS: Mapping[str, str] = {
 }
 
 
-def learner_of(settings: OffPolicy | PPO, run: TrainingRun, course: Course) -> LibraryLearner:
+def learner_of(settings: OffPolicy | PPO, run: TrainingRun, course: Course) -> Learner:
     if isinstance(settings, PPO):
         return OnPolicyLearner(settings, run, course)
     return OffPolicyLearner(settings, run, course)

@@ -57,4 +57,4 @@ def _actions(codec: ActionCodec) -> Space[Any]:
         return Box(-1.0, 1.0, (codec.action_dim,), np.float32)
     if len(codec.components) == 1:
         return Discrete(codec.components[0])
-    return MultiDiscrete(codec.components)
+    return MultiDiscrete(list(codec.components))

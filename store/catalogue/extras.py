@@ -1,4 +1,4 @@
-"""Which of the project's extras installs an environment, and which of them this machine has.
+"""Which of the project's extras installs an environment or a baseline, and which of them this machine has.
 
 Told without importing any of it: the server has none of these packages where others train.
 """
@@ -8,7 +8,16 @@ from importlib.util import find_spec
 from typing import Literal, get_args
 
 Extra = Literal[
-    "train", "dmc", "robotics", "driving", "atari", "minatar", "health", "games", "chess"
+    "train",
+    "dmc",
+    "robotics",
+    "driving",
+    "atari",
+    "minatar",
+    "health",
+    "games",
+    "chess",
+    "baselines",
 ]
 
 # What can be imported once the extra is installed.
@@ -22,6 +31,7 @@ MODULES: Mapping[Extra, tuple[str, ...]] = {
     "health": ("icu_sepsis", "glucosim"),
     "games": ("pettingzoo", "pygame"),
     "chess": ("pettingzoo", "pygame", "chess"),
+    "baselines": ("stable_baselines3",),
 }
 EXTRAS: tuple[Extra, ...] = get_args(Extra)
 

@@ -126,7 +126,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"algorithm": {"hyperparameters": [1]}}, "algorithm.hyperparameters", ""),
     ({"algorithm": {"preset": "huge"}}, "algorithm.preset", "'paper' or 'small'"),
     ({"algorithm": {"preset": ["paper"]}}, "algorithm.preset", "'paper' or 'small'"),
-    ({"algorithm": {"name": "ppo"}}, "algorithm.name", "'mrq'"),
+    ({"algorithm": {"name": "rainbow"}}, "algorithm.name", "'mrq', 'dqn'"),
     (hyperparameters(zs_dim="512"), "algorithm.hyperparameters.zs_dim", "must be an integer"),
     (hyperparameters(zs_dim=True), "algorithm.hyperparameters.zs_dim", "must be an integer"),
     (hyperparameters(zs_dim=256.0), "algorithm.hyperparameters.zs_dim", "must be an integer"),
