@@ -15,6 +15,9 @@ import pytest
 from app.errors import _HTTP_CODES
 from app.main import create_app
 from app.serving.observation import _CODES as _OBSERVATION_CODES
+from mrq_core.baselines.settings import BASELINES
+from mrq_core.baselines.settings import BOUNDS as BASELINE_BOUNDS
+from mrq_core.baselines.settings import PRESETS as BASELINE_PRESETS
 from mrq_core.config import BOUNDS, PRESETS, Hyperparameters
 from store.doorbell import celery_settings
 from store.events import append_event
@@ -150,6 +153,18 @@ def test_the_hyperparameters_have_these_defaults_and_bounds() -> None:
             assert tuple(map(_number, allowed.split(" to "))) == BOUNDS[field.name]
         else:
             assert default == str(field.default).lower()
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_the_settings_of_a_baseline_are_these(name: str) -> None:
+    table = rows("docs/reference/baselines.md", f"Settings of `{name}`")[1:]
+    paper, small = (presets[name] for presets in BASELINE_PRESETS.values())
+    assert [row[0].strip("`") for row in table] == [field.name for field in fields(paper)]
+    for setting, default, of_small, allowed, _meaning in table:
+        key = setting.strip("`")
+        assert _number(default) == getattr(paper, key)
+        assert _number(of_small) == getattr(small, key)
+        assert tuple(map(_number, allowed.split(" to "))) == BASELINE_BOUNDS[key]
 
 
 def _number(written: str) -> float:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from mrq_core.errors import EnvironmentFault, NonFiniteError, ResumeError
+from mrq_core.errors import EnvironmentFault, MissingPackage, NonFiniteError, ResumeError
 from mrq_core.run import WarmStart
 from mrq_core.spaces import SpaceError
 from store.catalogue import use_own_environments
@@ -107,6 +107,7 @@ def test_our_own_environments_are_imported_before_they_are_made() -> None:
         # A space that training cannot use: the same job would fail the same way again.
         (SpaceError(kind="dtype", expected="a space", got="text"), Reason.ENVIRONMENT_ERROR),
         (ResumeError("of another format"), Reason.CHECKPOINT_CORRUPT),
+        (MissingPackage("stable_baselines3 is not installed here"), Reason.SPEC_INVALID),
         (OSError(errno.EIO, "the disk is broken"), Reason.STORAGE_ERROR),
         (OSError(errno.ENOSPC, "no space left"), Reason.STORAGE_FULL),
         (OSError(errno.EDQUOT, "beyond the quota"), Reason.STORAGE_FULL),
