@@ -1,4 +1,4 @@
-"""Which of the project's extras installs an environment or a baseline, and which of them this machine has.
+"""Which of the extras installs an environment or a baseline, and which of them this machine has.
 
 Told without importing any of it: the server has none of these packages where others train.
 """

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from mrq_core.baselines.q_learning import counts_of
 from mrq_core.baselines.settings import PRESETS
 from mrq_core.spaces import space_from_gymnasium
+from store.algorithm_spec import SETTINGS
 from store.baselines import ALGORITHMS, STATES, Algorithm, misfit
 from store.catalogue import CATALOGUE
 from store.cloning import cloned_spec
 from store.estimate import estimate
-from store.algorithm_spec import SETTINGS
 from store.spec import JobSpec
 from store.training_runs import training_run
 from tests.store.specs import made, refusal
@@ -39,7 +39,9 @@ def test_which_algorithm_learns_where() -> None:
 
 @pytest.mark.parametrize("environment_id", STATES)
 def test_states_are_counted_as_the_environment_has_them(environment_id: str) -> None:
-    space = space_from_gymnasium(gymnasium.make(CATALOGUE[environment_id].gymnasium_id).observation_space)
+    space = space_from_gymnasium(
+        gymnasium.make(CATALOGUE[environment_id].gymnasium_id).observation_space
+    )
     product = 1
     for n in counts_of(space):
         product *= n
