@@ -20,7 +20,11 @@ from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progresse
 from mrq_core.run import TrainingRun
 from mrq_core.training import train
 
-PACKAGES = ("torch", "gymnasium", "numpy", "mujoco", "dm_control", "shimmy", "Box2D")
+PACKAGES = (
+    *("torch", "gymnasium", "numpy", "mujoco", "dm_control", "shimmy", "Box2D"),
+    *("gymnasium-robotics", "highway-env", "minatar", "ale-py", "pettingzoo", "chess"),
+    *("glucosim", "icu-sepsis"),
+)
 
 
 def follow(task: Task, run: TrainingRun, folder: Path) -> Path:
