@@ -28,25 +28,25 @@ def test_rows_go_all_the_way_and_one_that_fails_is_told_and_makes_the_exit_code_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Refused at submission is the quickest way to fail; the rows after it still run."""
-    rows = [quick("Pendulum-v1", batch_size=0), quick("mrq/ConnectFour-v0"), quick("parking-v0")]
+    rows = [quick("CartPole-v1", batch_size=0), quick("mrq/ConnectFour-v0"), quick("Pendulum-v1")]
     with embedded_service(tmp_path) as service:
         done = run_rows(service, rows)
         with service.client() as client:
             policy = client.get("/policies/application-mrq-connectfour-v0-promoted:1").json()
     assert done is not None
-    refused, connect_four, parking = done
+    refused, connect_four, pendulum = done
     assert [each.ok for each in done] == [False, True, True], done
     assert exit_code(done) == 1
     assert exit_code(done[1:]) == 0
-    assert refused.wrong.startswith("422 validation_failed: ")
-    assert [connect_four.action, parking.action] == ["1 of 7, masked", "2 numbers"]
+    assert refused.wrong.startswith("422 invalid_input: batch_size is 0; ")
+    assert [connect_four.action, pendulum.action] == ["1 of 7, masked", "1 numbers"]
     assert connect_four.episode_return in (-1.0, 0.0, 1.0)
     assert 2 <= connect_four.acted <= 21
-    assert parking.acted == 60
+    assert pendulum.acted == 60
     assert policy["environment_id"] == "mrq/ConnectFour-v0"
     said = capsys.readouterr().out.splitlines()
-    assert "batch_size" in said[0]
-    assert said[0].startswith("| `Pendulum-v1` | classic control | 100 |")
+    assert "| NO: 422 invalid_input: batch_size is 0; " in said[0]
+    assert said[0].startswith("| `CartPole-v1` | classic control | 100 |")
     assert said[1].endswith("| yes |")
     assert said[3].startswith("2 of 3 rows are well")
 
