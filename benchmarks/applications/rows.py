@@ -46,6 +46,7 @@ APPLICATIONS = (
     "glucosim/BasalControl-v0",
     "glucosim/ClosedLoop-v0",
     "Sepsis/ICU-Sepsis-v2",
+    "mrq/Trading-v0",
 )
 
 
@@ -58,12 +59,13 @@ class Row:
     total_steps: int
     changes: Mapping[str, Any] = field(default_factory=dict)
 
-    def job(self, name: str) -> dict[str, Any]:
+    def job(self, name: str, dataset_id: str | None) -> dict[str, Any]:
         """The body of `POST /jobs`."""
         half = self.total_steps // 2
+        environment = {"id": self.environment_id, "max_episode_steps": EPISODE_STEPS}
         return {
             "name": name,
-            "environment": {"id": self.environment_id, "max_episode_steps": EPISODE_STEPS},
+            "environment": environment | ({} if dataset_id is None else {"dataset_id": dataset_id}),
             "algorithm": {"preset": "small", "hyperparameters": dict(self.changes)},
             "budget": {"total_steps": self.total_steps},
             "evaluation": {"every_steps": half, "episodes": 1},

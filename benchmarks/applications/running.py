@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from benchmarks.applications.prices import made_prices
 from benchmarks.applications.rows import EPISODE_STEPS, Row
 from cli.playing import play_episodes
 
@@ -67,7 +68,8 @@ def _through(client: httpx2.Client, row: Row) -> tuple[float, str, int]:
     """Return of the last evaluation, what an action looks like, how many were taken."""
     environment = _answer(client.get(f"/environments/{row.environment_id}"))
     name = "application-" + row.environment_id.lower().replace("/", "-")
-    job = _wait(client, _answer(client.post("/jobs", json=row.job(name)))["id"])
+    dataset_id = _upload_prices(client) if environment["dataset_role"] == "timeseries" else None
+    job = _wait(client, _answer(client.post("/jobs", json=row.job(name, dataset_id)))["id"])
     if job["status"] != "succeeded":
         raise RowFailed(f"{job['status']}, {job['status_reason']}: {job['status_message']}")
     evaluations = _answer(client.get(f"/jobs/{job['id']}/evaluations"))["data"]
@@ -81,6 +83,17 @@ def _through(client: httpx2.Client, row: Row) -> tuple[float, str, int]:
         client, policy["id"], row.environment_id, [1], max_episode_steps=EPISODE_STEPS
     )
     return last["return_mean"], action_told(environment), len(played.action_seconds)
+
+
+def _upload_prices(client: httpx2.Client) -> str:
+    """Again is no error: the newest version is this very file."""
+    answer = client.post(
+        "/datasets",
+        params={"name": "application-prices"},
+        content=made_prices(),
+        headers={"Content-Type": "text/csv"},
+    )
+    return str(_answer(answer)["id"])
 
 
 def action_told(environment: Mapping[str, Any]) -> str:

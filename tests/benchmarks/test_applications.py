@@ -28,21 +28,25 @@ def test_rows_go_all_the_way_and_one_that_fails_is_told_and_makes_the_exit_code_
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Refused at submission is the quickest way to fail; the rows after it still run."""
-    rows = [quick("CartPole-v1", batch_size=0), quick("mrq/ConnectFour-v0"), quick("Pendulum-v1")]
+    rows = [
+        quick("CartPole-v1", batch_size=0),
+        quick("mrq/ConnectFour-v0"),
+        quick("mrq/Trading-v0"),
+    ]
     with embedded_service(tmp_path) as service:
         done = run_rows(service, rows)
         with service.client() as client:
             policy = client.get("/policies/application-mrq-connectfour-v0-promoted:1").json()
     assert done is not None
-    refused, connect_four, pendulum = done
+    refused, connect_four, trader = done
     assert [each.ok for each in done] == [False, True, True], done
     assert exit_code(done) == 1
     assert exit_code(done[1:]) == 0
     assert refused.wrong.startswith("422 invalid_input: batch_size is 0; ")
-    assert [connect_four.action, pendulum.action] == ["1 of 7, masked", "1 numbers"]
+    assert [connect_four.action, trader.action] == ["1 of 7, masked", "1 of 3"]
     assert connect_four.episode_return in (-1.0, 0.0, 1.0)
     assert 2 <= connect_four.acted <= 21
-    assert pendulum.acted == 60
+    assert trader.acted == 60
     assert policy["environment_id"] == "mrq/ConnectFour-v0"
     said = capsys.readouterr().out.splitlines()
     assert "| NO: 422 invalid_input: batch_size is 0; " in said[0]
