@@ -63,6 +63,7 @@ def answering(body: dict[str, Any]) -> httpx2.Client:
 
 def test_a_job_that_fails_in_training_fails_its_row() -> None:
     job = {
+        "dataset_role": None,
         "id": "job_1",
         "status": "failed",
         "status_reason": "environment_error",
