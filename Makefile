@@ -19,7 +19,7 @@ EXTRAS := train,baselines,dmc,robotics,driving,atari,minatar,games,chess,health,
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser demo run test check format bench parity learning paper
+.PHONY: help setup setup-browser demo run test check format bench parity learning paper applications
 .PHONY: chaos controls protocol failpoints drains outages clean
 
 help: ## Show this help
@@ -80,6 +80,9 @@ paper: setup ## Learning runs by the paper's protocol (half a day; goes on where
 	  done; \
 	done
 	$(BIN)/python -m benchmarks.learning.report $(RESULTS)
+
+applications: setup ## One short real job for every application, through the whole service
+	$(BIN)/python -m benchmarks.applications
 
 chaos: setup ## Kill every process again and again: KILLS=200 SEED=0 DB=sqlite|postgres
 	$(BIN)/python -m benchmarks.reliability --kills $(KILLS) --seed $(SEED) --database $(DB)

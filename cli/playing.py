@@ -60,13 +60,22 @@ def _plain(observation: Any) -> Any:
 
 
 def play_episodes(
-    client: httpx2.Client, policy: str, environment_id: str, seeds: Sequence[int]
+    client: httpx2.Client,
+    policy: str,
+    environment_id: str,
+    seeds: Sequence[int],
+    *,
+    max_episode_steps: int | None = None,
 ) -> Played:
     """One deterministic episode per seed of any environment in `GET /environments`, with its
-    default kwargs; every action comes from `POST /policies/{reference}/act`."""
+    default kwargs; every action comes from `POST /policies/{reference}/act`.
+
+    `max_episode_steps` None: the environment's own limit."""
     known = client.get(f"/environments/{environment_id}").raise_for_status().json()
     history = client.get(f"/policies/{policy}").raise_for_status().json()["history"]
-    environment = make_environment(known["gymnasium_id"], {}, known["max_episode_steps"])
+    environment = make_environment(
+        known["gymnasium_id"], {}, max_episode_steps or known["max_episode_steps"]
+    )
     sight = Sight(environment, history)
     played = Played([], [])
     for seed in seeds:

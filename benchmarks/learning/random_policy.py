@@ -1,38 +1,36 @@
-"""`python -m benchmarks.learning.random_policy TASK`: what uniformly random actions return."""
+"""`python -m benchmarks.learning.random_policy TASK`: what random legal actions return."""
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from typing import Any
 
-import gymnasium
+import numpy as np
 
 from benchmarks.learning.paper_tasks import PAPER_TASKS
 from benchmarks.learning.small_tasks import SMALL_TASKS
 from benchmarks.learning.task import Task
-from mrq_core.environments import make_environment
+from mrq_core.environments import Environment, environment_of
 
 TASKS = {**SMALL_TASKS, **PAPER_TASKS}
 
 
 def returns_of(task: Task, episodes: int) -> list[float]:
-    """Of the environment as the task's runs see it; episode n starts from seed n."""
-    run = task.training_run(seed=0)
-    env = make_environment(
-        run.environment_id, run.environment_kwargs, run.max_episode_steps, run.action_repeat
-    )
-    env.action_space.seed(0)
-    return [_play(env, seed) for seed in range(episodes)]
+    """Of the environment as the task's runs see it, masks and all; episode n starts from seed n."""
+    environment = environment_of(task.training_run(seed=0))
+    generator = np.random.default_rng(0)
+    return [_play(environment, seed, generator) for seed in range(episodes)]
 
 
-def _play(env: gymnasium.Env[Any, Any], seed: int) -> float:
-    env.reset(seed=seed)
+def _play(environment: Environment, seed: int, generator: np.random.Generator) -> float:
+    mask = environment.reset(seed, 0).mask
     total, ended = 0.0, False
     while not ended:
-        _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        total += float(reward)
-        ended = terminated or truncated
+        action = environment.executable(environment.codec.uniform(generator, mask))
+        outcome = environment.step(action, 0)
+        mask = outcome.mask
+        total += outcome.reward
+        ended = outcome.terminated or outcome.truncated
     return total
 
 

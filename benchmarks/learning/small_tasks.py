@@ -98,6 +98,53 @@ _TASKS = (
         "average (1,000 episodes). Of `mrq/Catch-v0`, whose reward comes every twelfth step, "
         "seed 0 had learned nothing by step 6,000 with the same preset",
     ),
+    Task(
+        name="ConnectFour",
+        environment_id="mrq/ConnectFour-v0",
+        total_steps=20_000,
+        options=_options(2_000, evaluation_episodes=100),
+        registers="mrq_core.tasks",
+        wanted=0.5,
+    ),
+    Task(
+        name="Highway",
+        environment_id="highway-fast-v0",
+        total_steps=6_000,
+        options=_options(1_000, evaluation_episodes=20),
+        registers="highway_env",
+        wanted=18.0,
+    ),
+    Task(
+        name="Glucose",
+        environment_id="glucosim/BasalControl-v0",
+        total_steps=6_000,
+        # A dose is held for a quarter of an hour, and an episode is a day.
+        options=_options(
+            500,
+            evaluation_episodes=20,
+            action_repeat=15,
+            max_episode_steps=96,
+            limit_terminates=True,
+        ),
+        registers="glucosim",
+        wanted=1_010.0,
+    ),
+    Task(
+        name="MinAtar-Breakout",
+        environment_id="MinAtar/Breakout-v1",
+        total_steps=24_000,
+        options=_options(3_000, evaluation_episodes=20, max_episode_steps=5_000),
+        registers="mrq_core.suites.minatar",
+        wanted=5.0,
+    ),
+    Task(
+        name="ICU-Sepsis",
+        environment_id="Sepsis/ICU-Sepsis-v2",
+        total_steps=24_000,
+        options=_options(6_000, evaluation_episodes=500),
+        registers="mrq_core.suites.icu_sepsis",
+        wanted=0.8,
+    ),
 )
 
 SMALL_TASKS: Mapping[str, Task] = {task.name: task for task in _TASKS}

@@ -1,0 +1,65 @@
+"""`python -m benchmarks.learning.fixed_action TASK`: what one and the same action returns.
+
+Every choice, or of one number the ends and what lies between them: what a policy that looks at
+nothing can reach. Not for environments with masks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.learning.small_tasks import SMALL_TASKS
+from benchmarks.learning.task import Task
+from mrq_core.environments import Environment, environment_of
+
+LEVELS = 13
+
+
+def actions(environment: Environment) -> Iterator[NDArray[np.float32]]:
+    """As the network gives them, (A,)."""
+    codec = environment.codec
+    if codec.discrete:
+        yield from np.eye(codec.action_dim, dtype=np.float32)
+    elif codec.action_dim == 1:
+        yield from np.linspace(-1.0, 1.0, LEVELS, dtype=np.float32)[:, None]
+    else:
+        raise SystemExit(f"{codec.action_dim} numbers make an action: too many to try")
+
+
+def returns_of(task: Task, episodes: int) -> Iterator[tuple[str, list[float]]]:
+    """For each action, in the environment's own units; episode n starts from seed n."""
+    environment = environment_of(task.training_run(seed=0))
+    if environment.masked:
+        raise SystemExit(f"{task.name} has masks: no action is always legal")
+    for action in list(actions(environment)):
+        played = [_play(environment, action, seed) for seed in range(episodes)]
+        yield str(environment.executable(action)), played
+
+
+def _play(environment: Environment, action: NDArray[np.float32], seed: int) -> float:
+    environment.reset(seed, 0)
+    total, ended = 0.0, False
+    while not ended:
+        outcome = environment.step(environment.executable(action), 0)
+        total += outcome.reward
+        ended = outcome.terminated or outcome.truncated
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=SMALL_TASKS)
+    parser.add_argument("--episodes", type=int, default=20)
+    options = parser.parse_args()
+    for action, returns in returns_of(SMALL_TASKS[options.task], options.episodes):
+        error = statistics.stdev(returns) / len(returns) ** 0.5
+        print(f"{action}: mean {statistics.fmean(returns):.2f}, standard error {error:.2f}")
+
+
+if __name__ == "__main__":
+    main()
