@@ -339,7 +339,7 @@ def test_large_files_pass_in_parts_and_others_are_served_meanwhile(
     serve: Callable[[], str], database: Database, settings: Settings
 ) -> None:
     url = serve()
-    size, slowest, done = 96 << 20, 0.0, threading.Event()
+    size, answers, done = 96 << 20, 0, threading.Event()
 
     def body() -> Iterator[bytes]:
         yield form(("agent.safetensors", b""), end=b"")[:-2]
@@ -360,14 +360,13 @@ def test_large_files_pass_in_parts_and_others_are_served_meanwhile(
     with ThreadPoolExecutor(1) as pool:
         uploading = pool.submit(upload)
         while not done.is_set():
-            began = time.monotonic()
             assert httpx2.get(f"{url}/healthz", timeout=10).status_code == 200
-            slowest = max(slowest, time.monotonic() - began)
+            answers += 1
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert uploading.result() == 422, "no spec"
     assert peak < 24 << 20
-    assert slowest < 2.0
+    assert answers >= 4, "one or two, were it busy with the upload alone"
     assert_nothing_remains(database, settings)
 
 
