@@ -11,6 +11,8 @@ RESULTS ?= build/learning
 KILLS ?= 200
 SEED ?= 0
 RUNS ?= 2000
+# `make bench-serving`: where `make peers` has put other servers.
+PEERS ?= build/peers
 # For chaos, protocol and failpoints: sqlite or postgres.
 DB ?= sqlite
 # Tests that want the machine for themselves.
@@ -19,7 +21,8 @@ EXTRAS := train,baselines,dmc,robotics,driving,atari,minatar,games,chess,health,
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser demo run test check format bench parity learning paper applications
+.PHONY: help setup setup-browser demo run test check format bench bench-serving peers parity
+.PHONY: learning paper applications
 .PHONY: chaos controls protocol failpoints drains outages clean
 
 help: ## Show this help
@@ -67,6 +70,16 @@ bench learning paper: export MALLOC_MMAP_THRESHOLD_ = 1000000000
 bench: setup ## Benchmarks that fit in ten minutes
 	$(BIN)/python -m benchmarks.act
 	$(BIN)/python -m benchmarks.train
+
+bench-serving: setup ## An action beside an echo and beside other servers (those of `make peers`)
+	$(BIN)/python -m benchmarks.serving --peers $(PEERS)
+
+peers: ## Install other model servers, each in an environment of its own under PEERS=build/peers
+	for peer in litserve==0.2.19 mlserver==1.7.1 ray[serve]==2.60.0; do \
+	  folder=$(PEERS)/$$(echo $$peer | sed 's/[[=].*//'); \
+	  $(PYTHON) -m venv $$folder || exit; \
+	  $$folder/bin/pip install --quiet $$peer onnxruntime || exit; \
+	done
 
 learning: setup ## Learning runs of the preset small (hours; goes on where it was interrupted)
 	$(BIN)/python -m benchmarks.learning

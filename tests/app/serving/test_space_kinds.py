@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from app.serving.observation import array_shape
 from mrq_core.environments import Environment
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Stopped
 from mrq_core.observations import FrameHistory
 from mrq_core.run import TrainingRun
+from mrq_core.spaces import Box, Discrete, MultiDiscrete, Tuple, space_from_json
 from mrq_core.training import train
 from store.database import Database
 from store.results import PolicyBundle
@@ -90,6 +92,49 @@ def test_it_is_trained_resumed_and_served(
 
     trained_job(database, settings, bundle, name="kind")
     act_as_trained(client, bundle, kind)
+    act_as_recorded(client, bundle)
+
+
+def act_as_recorded(client: TestClient, bundle: PolicyBundle) -> None:
+    """Each golden pair over HTTP: what the agent did, alone as in a batch, to the last bit."""
+    space, golden = bundle.manifest["observation_space"], bundle.manifest["golden"]
+    rows = np.array(golden["observations"], np.float32)
+    observations = [unflattened(space, row) for row in rows]
+    singles = [ask(client, {"observation": each}).json()["action"] for each in observations]
+    assert ask(client, {"observations": observations}).json()["actions"] == singles
+
+    recorded = np.array(golden["actions"])
+    if recorded.dtype.kind == "f":
+        scale = max(1.0, float(np.abs(recorded).max()))
+        assert np.abs(np.array(singles) - recorded).max() <= 1e-5 * scale
+    else:
+        assert singles == recorded.tolist()
+    act_in_binary(client, bundle, rows, singles)
+
+
+def act_in_binary(
+    client: TestClient, bundle: PolicyBundle, rows: NDArray[Any], singles: list[Any]
+) -> None:
+    described = space_from_json(bundle.manifest["observation_space"])
+    shape = array_shape(described)
+    if shape is None or isinstance(described, Discrete | MultiDiscrete):
+        return  # no array of it, or one that is not the network's input
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "X-Shape": ",".join(map(str, (len(rows), *shape))),
+        "X-Dtype": "float32" if isinstance(described, Box | Tuple) else "int8",
+    }
+    content = rows.astype(headers["X-Dtype"]).tobytes()
+    answer = client.post("/policies/kind/act", content=content, headers=headers)
+    assert answer.status_code == 200, answer.text
+    actions = np.frombuffer(answer.content, answer.headers["x-dtype"])
+    assert actions.tolist() == np.array(singles).reshape(-1).tolist()
+
+
+def ask(client: TestClient, body: dict[str, Any]) -> Any:
+    answer = client.post("/policies/kind/act", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer
 
 
 def act_as_trained(client: TestClient, bundle: PolicyBundle, kind: str) -> None:

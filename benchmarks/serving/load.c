@@ -1,0 +1,146 @@
+/* One HTTP/1.1 client in C, so that it costs little beside the server: one thread, epoll, keep-alive
+ * connections, each with one request under way.
+ *
+ *   load HOST PORT CONNECTIONS SECONDS REQUEST-FILE
+ *
+ * Sends the file's bytes again and again and reads the answers by their Content-Length, or in chunks
+ * up to the last one.
+ * Prints one line of JSON: answers, those that were not 200, and latencies in microseconds. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUFFER (1 << 20)
+#define MOST_LATENCIES (1 << 24)
+
+struct connection {
+  int fd;
+  long long begun;
+  size_t sent, filled;
+  char *buffer;
+};
+
+static char *request;
+static size_t request_size;
+static unsigned *latencies;
+static size_t answers, failures;
+
+static void die(const char *what) {
+  fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+static long long now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void read_request(const char *path) {
+  FILE *file = fopen(path, "rb");
+  if (!file) die(path);
+  request = malloc(64 << 20);
+  request_size = fread(request, 1, 64 << 20, file);
+  fclose(file);
+}
+
+static void send_more(struct connection *c) {
+  while (c->sent < request_size) {
+    ssize_t n = send(c->fd, request + c->sent, request_size - c->sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) die("send");
+    c->sent += n;
+  }
+}
+
+static void begin(struct connection *c) {
+  c->begun = now_ns();
+  c->sent = c->filled = 0;
+  send_more(c);
+}
+
+/* The size of the whole answer, or 0 while that is not known. */
+static size_t answer_size(struct connection *c) {
+  c->buffer[c->filled] = 0;
+  char *end = strstr(c->buffer, "\r\n\r\n");
+  if (!end) return 0;
+  char *length = strcasestr(c->buffer, "\r\ncontent-length:");
+  if (!length || length > end) {
+    int ended = c->filled > 7 && !memcmp(c->buffer + c->filled - 7, "\r\n0\r\n\r\n", 7);
+    return ended ? c->filled : 0;
+  }
+  return (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10);
+}
+
+static void receive(struct connection *c) {
+  for (;;) {
+    ssize_t n = recv(c->fd, c->buffer + c->filled, BUFFER - 1 - c->filled, 0);
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) die("the server closed a connection");
+    c->filled += n;
+    size_t whole = answer_size(c);
+    if (!whole || c->filled < whole) continue;
+    if (answers < MOST_LATENCIES) latencies[answers] = (now_ns() - c->begun) / 1000;
+    answers++;
+    if (memcmp(c->buffer + 9, "200", 3)) {
+      if (!failures++) fprintf(stderr, "%.*s\n", (int)c->filled, c->buffer);
+    }
+    begin(c);
+    return;
+  }
+}
+
+static int by_value(const void *a, const void *b) {
+  unsigned x = *(unsigned *)a, y = *(unsigned *)b;
+  return (x > y) - (x < y);
+}
+
+static void report(double seconds) {
+  size_t n = answers < MOST_LATENCIES ? answers : MOST_LATENCIES;
+  qsort(latencies, n, sizeof *latencies, by_value);
+  unsigned p50 = n ? latencies[n / 2] : 0, p99 = n ? latencies[n * 99 / 100] : 0;
+  printf("{\"answers\": %zu, \"failures\": %zu, \"seconds\": %.6f, \"p50_us\": %u, \"p99_us\": %u}\n",
+         answers, failures, seconds, p50, p99);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 6) die("usage: load HOST PORT CONNECTIONS SECONDS REQUEST-FILE");
+  int connections = atoi(argv[3]), events = epoll_create1(0), on = 1;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
+  inet_pton(AF_INET, argv[1], &address.sin_addr);
+  read_request(argv[5]);
+  latencies = malloc(MOST_LATENCIES * sizeof *latencies);
+  struct connection *all = calloc(connections, sizeof *all);
+  for (int i = 0; i < connections; i++) {
+    struct connection *c = all + i;
+    c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    c->buffer = malloc(BUFFER);
+    if (connect(c->fd, (struct sockaddr *)&address, sizeof address)) die("connect");
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct epoll_event interest = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
+    epoll_ctl(events, EPOLL_CTL_ADD, c->fd, &interest);
+  }
+  long long start = now_ns(), until = start + (long long)(atof(argv[4]) * 1e9);
+  for (int i = 0; i < connections; i++) begin(all + i);
+  struct epoll_event ready[64];
+  while (now_ns() < until) {
+    int n = epoll_wait(events, ready, 64, 100);
+    for (int i = 0; i < n; i++) {
+      struct connection *c = ready[i].data.ptr;
+      if (c->sent < request_size) send_more(c);
+      if (ready[i].events & EPOLLIN) receive(c);
+      else if (ready[i].events & (EPOLLERR | EPOLLHUP)) die("connection");
+    }
+  }
+  report((now_ns() - start) / 1e9);
+  return 0;
+}

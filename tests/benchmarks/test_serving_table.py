@@ -1,0 +1,82 @@
+"""The load generator and the table of `make bench-serving`."""
+
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from benchmarks.serving.generator import Generator, Request
+from benchmarks.serving.table import FLOOR, Run, Turn, render
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[bytes]] = []
+
+    def do_POST(self) -> None:
+        self.seen.append(self.rfile.read(int(self.headers["content-length"])))
+        chunked = self.path == "/chunks"
+        self.send_response(404 if self.path == "/bad" else 200)
+        self.send_header(
+            *(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", "5"))
+        )
+        self.end_headers()
+        self.wfile.write(b"5\r\nhello\r\n0\r\n\r\n" if chunked else b"hello")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """The client leaves when its time is over, in the middle of an answer."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+@pytest.mark.parametrize("path", ["/", "/chunks"])
+def test_it_asks_on_all_connections_and_counts_answers(
+    port: int, tmp_path: Path, path: str
+) -> None:
+    Handler.seen.clear()
+    load = Generator(tmp_path).run(port, Request(path, "text/plain", b"body"), 3, 0.3)
+    assert set(Handler.seen) == {b"body"}
+    answered = load.rate * 0.3
+    assert 3 <= answered <= len(Handler.seen) * 1.1
+    assert 0 < load.p50_us <= load.p99_us
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+def test_an_answer_that_is_no_200_ends_the_run(port: int, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="failures"):
+        Generator(tmp_path).run(port, Request("/bad", "text/plain", b""), 1, 0.1)
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    """The machine is half as fast in the second round."""
+    run = Run("abc", datetime(2026, 1, 1, tzinfo=UTC), 0.0)
+    for speed in (1.0, 0.5, 1.0):
+        run.rounds.append(
+            [
+                *(Turn(FLOOR, size, 100 * speed, 10 / speed, 20) for size in (1, 16)),
+                *(Turn("ours, JSON", size, 40 * speed, 30 / speed, 60) for size in (1, 16)),
+                Turn("bare", 1, 50), Turn("bare", 128, 200 * speed), Turn("batch", 1, 180 * speed),
+            ]
+        )  # fmt: skip
+    text = render(run, 1.0)
+    assert "| ours, JSON | 40 | 30 | 60 | 0.40 | 3.00 | 1.0 times that |" in text
+    assert "| ours, 1 connections | 180 | 0.90 |" in text
