@@ -28,6 +28,7 @@ from app.routes import (
     imports,
     jobs,
     lifecycle,
+    metrics,
     policies,
     results,
     session,
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.append(act_route(act))
     of_jobs = (jobs, batch, lifecycle, groups, results, files, events)
     of_data = (backtests, datasets, environments)
-    for module in (*of_jobs, imports, policies, *of_data, health, session):
+    for module in (*of_jobs, imports, policies, *of_data, health, metrics, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)

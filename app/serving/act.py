@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.body_limit import Limit, refuse_too_large
+from app.errors import problem_of
 from app.problem import request_id
 from app.refusals import DeadlineExceeded
 from app.serving.answers import Answered, Reply, choose_actions
@@ -43,10 +44,26 @@ class Act:
     async def answer(
         self, scope: Scope, receive: Receive, reference: str, headers: Mapping[bytes, bytes]
     ) -> Reply:
+        policies: LoadedPolicies = scope["app"].state.policies
+        try:
+            return await self._answer(scope, receive, policies, reference, headers)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            policies.count_failure(reference, problem_of(error).status)
+            raise
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        policies: LoadedPolicies,
+        reference: str,
+        headers: Mapping[bytes, bytes],
+    ) -> Reply:
         begun = time.perf_counter_ns()
         form, reply = request_form(headers), reply_form(headers)
         body = await self._read_all(receive, headers)
-        policies: LoadedPolicies = scope["app"].state.policies
         policy = policies.at_hand(reference)
         typed = policy.reader.read(body) if policy is not None and form.is_json else None
         if policy is not None and typed is not None:

@@ -43,6 +43,12 @@ class Answered:
         self.forwarded = forwarded
         self.begun = begun
 
+    def finish(self) -> int:
+        """Microseconds since the request came."""
+        total_us = (time.perf_counter_ns() - self.begun) // 1000
+        self.policy.measures.answered(self.forwarded.queue_us, total_us)
+        return total_us
+
 
 def choose_actions(
     actor: Actor, asked: ActRequest, rows: Floats, masks: Masks | None, forwarded: Forwarded
@@ -61,7 +67,7 @@ def choose_actions(
 def json_reply(answered: Answered) -> Reply:
     actions = answered.actions.tolist()
     policy, forwarded = answered.policy, answered.forwarded
-    total_us = (time.perf_counter_ns() - answered.begun) // 1000
+    total_us = answered.finish()
     body = orjson.dumps(
         {
             **({"actions": actions} if answered.asked.is_batch else {"action": actions[0]}),
@@ -110,7 +116,7 @@ def _array_reply(
     answered: Answered, media_type: bytes, body: bytes, described: RawHeaders
 ) -> Reply:
     policy = answered.policy
-    total_us = (time.perf_counter_ns() - answered.begun) // 1000
+    total_us = answered.finish()
     return [
         (b"content-type", media_type),
         (b"content-length", b"%d" % len(body)),

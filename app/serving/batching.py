@@ -15,6 +15,7 @@ import numpy as np
 
 from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.bundle import Forward
+from app.serving.measures import PolicyMeasures
 from app.serving.passes import INLINE_SECONDS, UNKNOWN_COST, Forwarded, Pass, PassCost
 from mrq_core.spaces import Floats
 
@@ -52,8 +53,10 @@ class MicroBatcher:
         max_rows_waiting: int = MAX_ROWS_WAITING,
         cost: PassCost = UNKNOWN_COST,
         thread: Executor | None = None,
+        measures: PolicyMeasures | None = None,
     ) -> None:
         """`width` is D."""
+        self._measures = measures or PolicyMeasures()
         self._forward = forward
         self._cost = cost
         self._thread = thread
@@ -98,7 +101,7 @@ class MicroBatcher:
             except Exception as error:
                 _fail(batch, error)
             else:
-                _hand_out(batch, done)
+                self._hand_out(batch, done)
             return self._go_on(loop)
         begun = loop.run_in_executor(self._thread, Pass.of, self._forward, rows)
         begun.add_done_callback(partial(self._done, loop, batch))
@@ -111,8 +114,20 @@ class MicroBatcher:
         elif (error := future.exception()) is not None:
             _fail(batch, error)
         else:
-            _hand_out(batch, future.result())
+            self._hand_out(batch, future.result())
         self._go_on(loop)
+
+    def _hand_out(self, batch: list[_Waiting], done: Pass) -> None:
+        self._measures.passed(len(done.rows), done.compute_us)
+        first = 0
+        for waiting in batch:
+            last = first + len(waiting.rows)
+            if _is_late(waiting):  # a late action may be taken for that of the next observation
+                _refuse_late(waiting)
+            elif not waiting.result.done():  # its client may have gone
+                queue_us = (done.begun - waiting.since) // 1000
+                waiting.result.set_result(Forwarded(done, first, last, queue_us))
+            first = last
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begun = bool(self._waiting)
@@ -134,18 +149,6 @@ class MicroBatcher:
                 batch.append(waiting)
                 size += len(waiting.rows)
         return batch
-
-
-def _hand_out(batch: list[_Waiting], done: Pass) -> None:
-    first = 0
-    for waiting in batch:
-        last = first + len(waiting.rows)
-        if _is_late(waiting):  # a late action may be taken for that of the next observation
-            _refuse_late(waiting)
-        elif not waiting.result.done():  # its client may have gone
-            queue_us = (done.begun - waiting.since) // 1000
-            waiting.result.set_result(Forwarded(done, first, last, queue_us))
-        first = last
 
 
 def _fail(batch: list[_Waiting], error: BaseException) -> None:

@@ -13,6 +13,7 @@ from app.errors import DATABASE_UNAVAILABLE
 from app.refusals import PolicyBroken
 from app.serving import bundle
 from app.serving.batching import MicroBatcher
+from app.serving.measures import Measures, PolicyMeasures
 from app.serving.passes import measure_cost
 from app.serving.typed_json import TypedReader
 from store.database import Database
@@ -40,6 +41,7 @@ class LivePolicy:
     actor: bundle.Actor
     reader: TypedReader
     batcher: MicroBatcher
+    measures: PolicyMeasures
     version_header: tuple[bytes, bytes]
 
 
@@ -62,6 +64,7 @@ class LoadedPolicies:
         self._budget_bytes = budget_bytes
         self._max_batch = max_batch
         # For the passes that are too long for the event loop: of all policies, one at a time.
+        self.measures = Measures()
         self._thread = ThreadPoolExecutor(1, "forward")
         self._loaded: OrderedDict[str, LivePolicy] = OrderedDict()  # least recently used first
         self._broken: dict[str, str] = {}  # why, by id
@@ -90,6 +93,15 @@ class LoadedPolicies:
         if policy is not None:
             self._loaded.move_to_end(meaning.policy_id)
         return policy
+
+    def count_failure(self, reference: str, status: int) -> None:
+        policy = self.at_hand(reference)
+        counted = self.measures.lost if policy is None else policy.measures.codes
+        counted[status] += 1
+
+    def metrics(self) -> str:
+        pending = {(p.name, p.version): p.batcher.rows_waiting for p in self._loaded.values()}
+        return self.measures.text(pending)
 
     def close(self) -> None:
         self._thread.shutdown(wait=False)
@@ -162,6 +174,7 @@ class LoadedPolicies:
         actor = bundle.open_policy(servable)
         width = actor.observation_space.flat_size
         cost = measure_cost(actor.forward, width, time.perf_counter)
+        measures = self.measures.of(servable.name, servable.version)
         return LivePolicy(
             id=servable.id,
             name=servable.name,
@@ -170,7 +183,10 @@ class LoadedPolicies:
             size_bytes=len(servable.onnx),
             actor=actor,
             reader=TypedReader(actor.observation_space, self._max_batch),
-            batcher=MicroBatcher(actor.forward, width, cost=cost, thread=self._thread),
+            batcher=MicroBatcher(
+                actor.forward, width, cost=cost, thread=self._thread, measures=measures
+            ),
+            measures=measures,
             version_header=(b"x-policy-version", str(servable.version).encode()),
         )
 
