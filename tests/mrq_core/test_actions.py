@@ -303,3 +303,19 @@ def test_the_zero_of_an_unsigned_type_is_a_bound(dtype: str) -> None:
         [5],
         [10],
     ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_actions_are_mapped_to_the_same_bits_as_many(dtype: str) -> None:
+    """There are two ways, by size; ends, beyond them, NaN and unequal bounds in both."""
+    rng = np.random.default_rng(0)
+    low = tuple((-rng.random(5) * 10).tolist())
+    high = tuple((rng.random(5) * 3).tolist())
+    codec = action_codec(Box(low, high, (5,), dtype))
+    edges = np.array([[-1, 1, 0, -0.0, np.nan], [-1.5, 1.5, np.inf, -np.inf, 1 - 1e-7]])
+    inside = np.tanh(rng.standard_normal((500, 5)) * 3)
+    values = np.concatenate([edges, inside]).astype(np.float32)
+    many = codec.to_environment(values)
+    few = np.concatenate([codec.to_environment(row[None]) for row in values])
+    assert few.dtype == many.dtype == dtype
+    assert few.tobytes() == many.tobytes()
