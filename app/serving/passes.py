@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serving.bundle import Actor, Forward
+from mrq_core.actions import FEW
 from mrq_core.spaces import Floats
 
 # A pass of up to this estimate keeps the event loop; a longer one goes to the thread. A hand-over
@@ -72,7 +73,10 @@ class Pass:
 
     @cached_property
     def is_finite(self) -> bool:
-        """One sum tells it nearly always, for less than looking at each."""
+        """One sum tells it nearly always, for less than looking at each; of a few numbers Python's
+        own costs least, which stays finite if they are."""
+        if self.outputs.size <= FEW:
+            return math.isfinite(sum(self.outputs.ravel().tolist()))
         return math.isfinite(np.add.reduce(self.outputs, axis=None)) or _all_finite(self.outputs)
 
     def actions(self, actor: Actor) -> NDArray[Any]:

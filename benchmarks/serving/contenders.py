@@ -117,7 +117,7 @@ def _server(contender: Contender, port: int, scratch: Path) -> Iterator[None]:
     log = scratch / f"{contender.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=os.environ | added, stdout=output, stderr=output, start_new_session=True
+            command, env=os.environ | added, stdout=output, stderr=output, process_group=0
         )
     try:
         _wait(contender, port, process, log)
