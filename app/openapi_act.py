@@ -4,7 +4,7 @@ from typing import Any
 
 from app.serving.act import MAX_SEED, MODES
 from app.serving.arrays import DTYPES, OPTION_HEADERS
-from app.serving.requests import MAX_DEADLINE_MS
+from app.serving.requests import MAX_DEADLINE_MS, RETURNS
 
 _JSON, _RAW, _NPY = "application/json", "application/octet-stream", "application/x-npy"
 _STRING = {"type": "string"}
@@ -32,6 +32,14 @@ _ACT_REQUEST: dict[str, Any] = {
             "maximum": MAX_DEADLINE_MS,
             "description": "Rather a 504 than an action later than this after the request came.",
         },
+        "return": {
+            "type": ["array", "null"],
+            "items": {"enum": list(RETURNS)},
+            "description": (
+                "What the answer is to say more: the action's probability, or the noise of a "
+                "continuous one; the state's embedding. JSON answers only."
+            ),
+        },
         "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
         "action_mask": {
             "description": (
@@ -48,6 +56,15 @@ _ACT_ANSWER: dict[str, Any] = {
     "properties": {
         "action": {"description": "For `observation`: in the environment's units."},
         "actions": {"type": "array", "items": {}, "description": "For `observations`."},
+        "probability": {
+            "description": "That `sample` takes this action; null of a continuous one.",
+        },
+        "noise": {
+            "description": (
+                "Drawn for a continuous action of `sample`, in [-1, 1] units, before it is cut off."
+            ),
+        },
+        "latent": {"type": "array", "description": "The state's embedding zs."},
         **dict.fromkeys(("policy_id", "name", "checkpoint_id", "mode", "request_id"), _STRING),
         "version": {"type": "integer"},
         "timing": {

@@ -12,7 +12,8 @@ BUNDLE_FORMAT_VERSION = 1
 @dataclass(frozen=True)
 class PolicyBundle:
     """`onnx`: input "observation" (batch, D) float32, output "policy" (batch, A): the action in
-    [-1, 1], or the logits of a discrete one. Equal policies give equal bytes.
+    [-1, 1], or the logits of a discrete one; output "latent" (batch, zs_dim), the embedding of the
+    state, which baselines and bundles of earlier releases lack. Equal policies give equal bytes.
 
     Keys of `manifest`, all JSON: format_version, environment_id, environment_kwargs, step,
     observation_space (as a client sends it: pixels channel-first, a list of frames if `history`

@@ -95,7 +95,7 @@ def _versions() -> dict[str, str]:
 def _onnx(policy: Policy | BaselinePolicy, discrete: bool) -> bytes:
     graph = Graph()
     if isinstance(policy, BaselinePolicy):
-        inputs, outputs = policy.input_size, baselines.draw(graph, policy)
+        inputs, outputs = policy.input_size, {"policy": baselines.draw(graph, policy)}
     else:
         inputs, outputs = _draw(graph, policy, discrete)
     model = helper.make_model(
@@ -109,14 +109,17 @@ def _onnx(policy: Policy | BaselinePolicy, discrete: bool) -> bytes:
     return serialized
 
 
-def _draw(graph: Graph, policy: Policy, discrete: bool) -> tuple[int, int]:
-    """MR.Q's, from "observation" to "policy"; how many numbers these are."""
+def _draw(graph: Graph, policy: Policy, discrete: bool) -> tuple[int, dict[str, int]]:
+    """MR.Q's, from "observation" to "policy" and "latent"; how many numbers these are."""
     x = _encode_state(graph, policy.encoder.state, policy.encoder.input_shape)
+    zs_dim = graph.width
+    graph.add("Identity", x, output="latent")
     for layer in policy.network.layers:
         x = graph.add("Relu", graph.norm(graph.linear(x, layer)))
     u = graph.linear(x, policy.network.output)
     graph.add("Identity" if discrete else "Tanh", u, output="policy")
-    return math.prod(policy.encoder.input_shape), policy.network.output.out_features
+    outputs = {"policy": policy.network.output.out_features, "latent": zs_dim}
+    return math.prod(policy.encoder.input_shape), outputs
 
 
 def _encode_state(graph: Graph, encoder: torch.nn.Module, input_shape: tuple[int, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,11 @@ class Graph:
         ones = self.constant(f"ones_{self.width}", np.ones(self.width, np.float32))
         return self.add("LayerNormalization", x, ones, axis=-1, epsilon=LAYER_NORM_EPSILON)
 
-    def build(self, observation_dim: int, action_dim: int) -> onnx.GraphProto:
+    def build(self, observation_dim: int, outputs: Mapping[str, int]) -> onnx.GraphProto:
         def value(name: str, width: int) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
 
-        inputs, outputs = [value("observation", observation_dim)], [value("policy", action_dim)]
+        inputs = [value("observation", observation_dim)]
+        given = [value(name, width) for name, width in outputs.items()]
         constants = list(self.constants.values())
-        return helper.make_graph(self.nodes, "policy", inputs, outputs, constants)
+        return helper.make_graph(self.nodes, "policy", inputs, given, constants)

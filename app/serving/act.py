@@ -17,6 +17,7 @@ from app.errors import problem_of
 from app.problem import request_id
 from app.refusals import DeadlineExceeded
 from app.serving.answers import Answered, Reply, choose_actions
+from app.serving.details import NOTHING, Chosen, details
 from app.serving.masks import read_masks
 from app.serving.media import reply_form, request_form
 from app.serving.observation import read_rows
@@ -79,8 +80,12 @@ class Act:
             batch = len(rows) if asked.is_batch else None
             masks = read_masks(policy.actor.codec, asked.mask, batch)
         forwarded = await policy.batcher.submit(rows, until)
-        actions = choose_actions(policy.actor, asked, rows, masks, forwarded)
-        answered = Answered(policy, request_id(scope), asked, actions, forwarded, begun)
+        actions, drawn = choose_actions(policy.actor, asked, rows, masks, forwarded)
+        more = NOTHING
+        if asked.returns:
+            chosen = Chosen(forwarded.outputs, actions, drawn, masks)
+            more = await details(policy, asked, rows, chosen, until)
+        answered = Answered(policy, request_id(scope), asked, actions, forwarded, more, begun)
         return (reply or form.reply)(answered)
 
     async def _read_all(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:

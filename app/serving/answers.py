@@ -1,7 +1,7 @@
 """What a client gets: JSON, or an array's bytes with the rest in headers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.refusals import ActRefused
 from app.serving.arrays import npy_bytes, shape_text
-from app.serving.bundle import Actor
+from app.serving.bundle import Actor, Reals
 from app.serving.masks import Masks
 from app.serving.passes import Forwarded
 from app.serving.policies import LivePolicy
@@ -25,7 +25,7 @@ ReplyForm: TypeAlias = Callable[["Answered"], Reply]
 class Answered:
     """A request, the actions for it and where they come from."""
 
-    __slots__ = ("actions", "asked", "begun", "forwarded", "policy", "request_id")
+    __slots__ = ("actions", "asked", "begun", "details", "forwarded", "policy", "request_id")
 
     def __init__(
         self,
@@ -34,6 +34,7 @@ class Answered:
         asked: ActRequest,
         actions: NDArray[Any],
         forwarded: Forwarded,
+        details: Mapping[str, Any],
         begun: int,
     ) -> None:
         self.policy = policy
@@ -41,6 +42,7 @@ class Answered:
         self.asked = asked
         self.actions = actions  # (B, ...)
         self.forwarded = forwarded
+        self.details = details
         self.begun = begun
 
     def finish(self) -> int:
@@ -52,16 +54,17 @@ class Answered:
 
 def choose_actions(
     actor: Actor, asked: ActRequest, rows: Floats, masks: Masks | None, forwarded: Forwarded
-) -> NDArray[Any]:
-    """(B, ...), in the environment's units."""
+) -> tuple[NDArray[Any], Reals | None]:
+    """(B, ...), in the environment's units, and what was drawn for a sample."""
     if not forwarded.is_finite:
         text = "The policy has no finite action for these values: they are too large for it."
         raise ActRefused("observation_out_of_range", text, param="observation")
     if asked.mode == "sample":
-        return actor.sample(forwarded.outputs, rows, asked.seed, masks)
+        drawn = actor.draw(forwarded.outputs, rows, asked.seed)
+        return actor.noisy(forwarded.outputs, drawn, masks), drawn
     if masks is not None:
-        return actor.deterministic(forwarded.outputs, masks)
-    return forwarded.actions(actor)
+        return actor.deterministic(forwarded.outputs, masks), None
+    return forwarded.actions(actor), None
 
 
 def json_reply(answered: Answered) -> Reply:
@@ -71,6 +74,7 @@ def json_reply(answered: Answered) -> Reply:
     body = orjson.dumps(
         {
             **({"actions": actions} if answered.asked.is_batch else {"action": actions[0]}),
+            **answered.details,
             "policy_id": policy.id,
             "name": policy.name,
             "version": policy.version,
@@ -115,6 +119,9 @@ def _one_or_all(answered: Answered) -> NDArray[Any]:
 def _array_reply(
     answered: Answered, media_type: bytes, body: bytes, described: RawHeaders
 ) -> Reply:
+    if answered.details:
+        text = "Only JSON has room for `return`: ask for it with `Accept: application/json`."
+        raise ActRefused("return_needs_json", text, param="Accept")
     policy = answered.policy
     total_us = answered.finish()
     return [

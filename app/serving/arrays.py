@@ -26,6 +26,7 @@ _OPTIONS = {
     b"x-seed": "seed",
     b"x-action-mask": "action_mask",
     b"x-deadline-ms": "deadline_ms",
+    b"x-return": "return",
 }
 OPTION_HEADERS = ("X-Mode", *(name.decode().title() for name in _OPTIONS))
 

@@ -18,6 +18,7 @@ from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
 from store.policies import ServablePolicy
 
 TOLERANCE = 1e-5
+LATENT = "latent"
 
 Forward = Callable[[Floats], Floats]  # (B, D) -> (B, A)
 Reals = NDArray[np.float64]
@@ -28,9 +29,16 @@ class Actor:
     """What a policy does with observations; knows neither HTTP nor other requests."""
 
     def __init__(
-        self, forward: Forward, observation_space: Space, codec: ActionCodec, noise: float
+        self,
+        forward: Forward,
+        observation_space: Space,
+        codec: ActionCodec,
+        noise: float,
+        latent: Forward | None = None,
     ) -> None:
+        """`latent`: to zs, where the graph gives it."""
         self.forward = forward
+        self.latent = latent
         self.observation_space = observation_space
         self.codec = codec
         self.noise = noise
@@ -43,13 +51,17 @@ class Actor:
     def sample(
         self, outputs: Floats, observations: Floats, seed: int | None, masks: Masks | None = None
     ) -> NDArray[Any]:
-        """With a seed, an observation gives the same action whatever else is in the batch. A mask
-        takes part in the choice alone: what is drawn does not depend on it."""
+        """A mask takes part in the choice alone: what is drawn does not depend on it."""
+        return self.noisy(outputs, self.draw(outputs, observations, seed), masks)
+
+    def draw(self, outputs: Floats, observations: Floats, seed: int | None) -> Reals:
+        """(B, A). With a seed, an observation gets the same whatever else is in the batch."""
         if seed is None:
-            drawn = self._draw(self._unseeded, outputs.shape)
-        else:
-            width = outputs.shape[1:]
-            drawn = np.stack([self._draw(_generator(seed, row), width) for row in observations])
+            return self._draw(self._unseeded, outputs.shape)
+        width = outputs.shape[1:]
+        return np.stack([self._draw(_generator(seed, row), width) for row in observations])
+
+    def noisy(self, outputs: Floats, drawn: Reals, masks: Masks | None = None) -> NDArray[Any]:
         if self.codec.discrete:
             # The largest of logits + Gumbel noise is a draw from softmax(logits); of each
             # component's own, where an action has several.
@@ -58,9 +70,27 @@ class Actor:
             chosen = np.clip(outputs + self.noise * drawn, -1.0, 1.0)
         return self.codec.to_environment(chosen.astype(np.float32), _for_each(masks, outputs))
 
+    def probability(
+        self, outputs: Floats, actions: NDArray[Any], masks: Masks | None = None
+    ) -> Reals:
+        """(B,): of a discrete policy, that `sample` takes these actions."""
+        logits = outputs.astype(np.float64)
+        if (allowed := _for_each(masks, outputs)) is not None:
+            logits = np.where(allowed, logits, -np.inf)
+        taken = np.stack([self.codec.from_environment(action) for action in actions])
+        ends = np.cumsum(self.codec.components)[:-1]
+        parts = zip(np.split(logits, ends, axis=1), np.split(taken, ends, axis=1), strict=True)
+        each = [(_softmax(part) * one_hot).sum(axis=1) for part, one_hot in parts]
+        return np.asarray(np.prod(each, axis=0))
+
     def _draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Reals:
         draw = generator.gumbel if self.codec.discrete else generator.standard_normal
         return np.asarray(draw(size=shape))
+
+
+def _softmax(logits: Reals) -> Reals:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def _for_each(masks: Masks | None, outputs: Floats) -> Masks | None:
@@ -86,23 +116,31 @@ def open_policy(policy: ServablePolicy) -> Actor:
     except SpaceError as error:
         raise _broken(policy, f"its spaces cannot be read: {error}") from error
     try:
-        forward = _session(policy.onnx)
+        session = _session(policy.onnx)
+        forward = _forward(session, "policy")
         outputs = forward(np.array(policy.manifest["golden"]["observations"], np.float32))
     except Exception as error:  # ONNX Runtime's own have no common base
         raise _broken(policy, "ONNX Runtime cannot run it") from error
     _check_golden(policy, codec, outputs)
-    return Actor(forward, observation_space, codec, policy.manifest["exploration_noise"])
+    given = {output.name for output in session.get_outputs()}
+    latent = _forward(session, LATENT) if LATENT in given else None
+    return Actor(forward, observation_space, codec, policy.manifest["exploration_noise"], latent)
 
 
-def _session(graph: bytes) -> Forward:
+def _session(graph: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     # A second thread gains nothing at these sizes and takes a core from the trainer.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _forward(session: Any, output: str) -> Forward:
+    """Computes what leads to this output, and nothing else."""
+    names = [output]
 
     def forward(observations: Floats) -> Floats:
-        (outputs,) = session.run(["policy"], {"observation": observations})
+        (outputs,) = session.run(names, {"observation": observations})
         result: Floats = outputs
         return result
 

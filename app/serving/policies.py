@@ -41,6 +41,7 @@ class LivePolicy:
     actor: bundle.Actor
     reader: TypedReader
     batcher: MicroBatcher
+    latent: MicroBatcher | None  # the state's embedding instead of the action
     measures: PolicyMeasures
     version_header: tuple[bytes, bytes]
 
@@ -186,6 +187,8 @@ class LoadedPolicies:
             batcher=MicroBatcher(
                 actor.forward, width, cost=cost, thread=self._thread, measures=measures
             ),
+            latent=actor.latent
+            and MicroBatcher(actor.latent, width, cost=cost, thread=self._thread),
             measures=measures,
             version_header=(b"x-policy-version", str(servable.version).encode()),
         )

@@ -10,8 +10,11 @@ from app.body import refuse_ambiguous
 from app.refusals import ActRefused, MalformedBody, NonFiniteNumber
 from mrq_core.spaces import describe
 
-FIELDS = frozenset({"observation", "observations", "mode", "seed", "action_mask", "deadline_ms"})
+FIELDS = frozenset(
+    {"observation", "observations", "mode", "seed", "action_mask", "deadline_ms", "return"}
+)
 MODES = ("deterministic", "sample")
+RETURNS = ("probability", "latent")
 MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
 MAX_DEADLINE_MS = 60_000
 
@@ -26,6 +29,7 @@ class ActRequest:
     seed: int | None = None
     mask: Any = None
     deadline_ms: float | None = None
+    returns: frozenset[str] = frozenset()
 
 
 def read_request(body: bytes) -> ActRequest:
@@ -50,8 +54,8 @@ def read_request(body: bytes) -> ActRequest:
 def read_options(value: Any, is_batch: bool | None, data: Mapping[str, Any]) -> ActRequest:
     """`data`: the other fields, whether they came in the body or in headers."""
     mode, seed = _mode_and_seed(data)
-    deadline_ms = _deadline(data.get("deadline_ms"))
-    return ActRequest(value, is_batch, mode, seed, data.get("action_mask"), deadline_ms)
+    deadline_ms, returns = _deadline(data.get("deadline_ms")), _returns(data.get("return"))
+    return ActRequest(value, is_batch, mode, seed, data.get("action_mask"), deadline_ms, returns)
 
 
 def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Exception:
@@ -94,3 +98,19 @@ def _deadline(value: Any) -> float | None:
         )
         raise ActRefused("deadline_invalid", text, param="deadline_ms")
     return float(value)
+
+
+def _returns(value: Any) -> frozenset[str]:
+    if value is None:
+        return frozenset()
+    if not isinstance(value, list):
+        raise _no_return(value)
+    for each in value:
+        if each not in RETURNS:
+            raise _no_return(each)
+    return frozenset(value)
+
+
+def _no_return(value: Any) -> ActRefused:
+    text = f"return={describe(value)} must be a list of some of {', '.join(RETURNS)}."
+    return ActRefused("return_unsupported", text, param="return")

@@ -52,11 +52,11 @@ def export(policy: Policy, space: Space) -> PolicyBundle:
     )
 
 
-def served(bundle: PolicyBundle, batch: Floats) -> NDArray[np.float32]:
+def served(bundle: PolicyBundle, batch: Floats, name: str = "policy") -> NDArray[np.float32]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
-    (output,) = session.run(["policy"], {"observation": batch})
+    (output,) = session.run([name], {"observation": batch})
     result: NDArray[np.float32] = output
     return result
 
@@ -72,6 +72,16 @@ def test_the_exported_graph_computes_what_torch_does(space: Space) -> None:
     assert output.dtype == np.float32
     np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
     assert output.argmax(1).tolist() == expected.argmax(1).tolist()
+
+
+@both
+def test_its_second_output_is_the_states_embedding(space: Space) -> None:
+    policy = make_policy(space)
+    batch = observations(8)
+    with torch.no_grad():
+        zs = policy.encoder.encode_state(torch.from_numpy(batch)).numpy()
+    latent = served(export(policy, space), batch, "latent")
+    np.testing.assert_allclose(latent, zs, rtol=1e-5, atol=1e-5)
 
 
 @both
@@ -94,7 +104,8 @@ def test_the_graph_is_valid_and_its_shapes_are_as_promised(space: Space) -> None
         return value.name, [dim.dim_param or dim.dim_value for dim in dims]
 
     assert list(map(shape, model.graph.input)) == [("observation", ["batch", 6])]
-    assert list(map(shape, model.graph.output)) == [("policy", ["batch", 3])]
+    outputs = [("policy", ["batch", 3]), ("latent", ["batch", PRESETS["small"].zs_dim])]
+    assert list(map(shape, model.graph.output)) == outputs
 
 
 @both

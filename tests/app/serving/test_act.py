@@ -108,7 +108,10 @@ def test_an_exported_policy_acts_over_http_as_torch_does(
     bundle = PolicyBundle(onnx=exported.onnx, manifest=exported.manifest)
     trained_job(database, settings, bundle, name="torch")
     fresh = np.random.default_rng(1).standard_normal((16, 3)).astype(np.float32)
-    body = act(client, {"observations": fresh.tolist()}, "torch").json()
+    body = act(client, {"observations": fresh.tolist(), "return": ["latent"]}, "torch").json()
+    with torch.no_grad():
+        zs = policy.encoder.encode_state(torch.from_numpy(fresh)).numpy()
+    np.testing.assert_allclose(body["latent"], zs, atol=1e-5)
     expected = policy.act(fresh, "deterministic", torch.Generator())
     in_units = action_codec(CONTINUOUS).to_environment(expected)
     np.testing.assert_allclose(body["actions"], in_units, atol=1e-4)
