@@ -9,7 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from app.refusals import ActRefused
-from app.serving.arrays import npy_bytes, shape_text
+from app.serving.arrays import little_endian, npy_bytes, shape_text
 from app.serving.bundle import Actor, Reals
 from app.serving.masks import Masks
 from app.serving.passes import Forwarded
@@ -100,7 +100,7 @@ def json_reply(answered: Answered) -> Reply:
 def raw_reply(answered: Answered) -> Reply:
     """Little-endian, in C order."""
     array = _one_or_all(answered)
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    little = array.astype(little_endian(array.dtype), copy=False)
     described = [
         (b"x-shape", shape_text(array.shape)),
         (b"x-dtype", str(array.dtype).encode()),

@@ -115,7 +115,9 @@ class MicroBatcher:
             _fail(batch, error)
         else:
             self._hand_out(batch, future.result())
-        self._go_on(loop)
+        self._begun = bool(self._waiting)
+        if self._begun:  # at once, so that the thread does not wait while answers are written
+            self._run(loop)
 
     def _hand_out(self, batch: list[_Waiting], done: Pass) -> None:
         self._measures.passed(len(done.rows), done.compute_us)
