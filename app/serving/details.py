@@ -33,7 +33,7 @@ async def details(
         found |= _chances(policy.actor, chosen)
     if "latent" in asked.returns:
         if policy.latent is None:
-            text = "This policy gives no embedding: an earlier release exported it, or it is not MR.Q's."
+            text = "This policy has no embedding: it is an earlier release's export or not MR.Q's."
             raise ActRefused("return_unavailable", text, param="return")
         zs = (await policy.latent.submit(rows, until)).outputs
         found["latent"] = zs.tolist()
