@@ -45,7 +45,7 @@ class TypedReader:
         if deadline_ms is not None and not 0 < deadline_ms <= MAX_DEADLINE_MS:
             return None
         rows = self._rows(many) if is_batch else self._row(one)
-        if rows is None or len(rows) > self._max_batch:
+        if rows is None or not 1 <= len(rows) <= self._max_batch:
             return None
         return rows, ActRequest(None, is_batch, deadline_ms=deadline_ms)
 
