@@ -1,6 +1,7 @@
 """Versions come and go under load: nothing fails, and no answer mixes two of them."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,10 @@ import httpx2
 import numpy as np
 import pytest
 
+from app.serving import bundle
+from app.serving.bundle import Forward
+from app.serving.bundle import _forward as bundle_forward
+from mrq_core.spaces import Floats
 from store.database import Database
 from store.jobs import get_job
 from store.settings import Settings
@@ -18,7 +23,7 @@ from tests.app.driving import BEARER, trained_job
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-SWAPS = 40
+SWAPS = 25
 CLIENTS = 16
 OBSERVATION = [1.0, 0.5, 0.25]
 CENTRE, HALF = np.array([0.0, 5.0]), np.array([2.0, 5.0])
@@ -50,9 +55,27 @@ def load(url: str, answers: list[Any]) -> Iterator[None]:
         each.result()
 
 
+def slow_forward(session: Any, output: str) -> Forward:
+    forward = bundle_forward(session, output)
+
+    def slowly(rows: Floats) -> Floats:
+        time.sleep(0.003)
+        return forward(rows)
+
+    return slowly
+
+
+@pytest.mark.parametrize("passes", ["short", "long"])
 def test_each_answer_is_one_versions(
-    serve: Callable[[], str], database: Database, settings: Settings
+    serve: Callable[[], str],
+    database: Database,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    passes: str,
 ) -> None:
+    """Long ones run on the thread, so that versions change while they do."""
+    if passes == "long":
+        monkeypatch.setattr(bundle, "_forward", slow_forward)
     weights = {"a": WEIGHTS, "b": -WEIGHTS}
     checkpoints = {}
     for name, each in weights.items():
