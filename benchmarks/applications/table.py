@@ -16,7 +16,8 @@ SERVICE = ("app", "store", "worker", "mrq_core", "migrations")
 
 PAGE = """# Applications: does every area run through the whole service?
 
-`make applications` on {day}, the service at commit {commit}, {machine}, Python {python}, {versions}.
+`make applications` on {day}, the service at commit {commit}, {machine},
+Python {python}, {versions}.
 
 Each row is one job over HTTP against `mrq up` with one worker: `POST /jobs` with the preset
 `small`, training, evaluations, `POST /policies` with the best checkpoint, and an episode of at most
