@@ -142,10 +142,11 @@ _TASKS = (
     Task(
         name="MinAtar-Breakout",
         environment_id="MinAtar/Breakout-v1",
-        total_steps=20_000,
-        options=_options(2_000, evaluation_episodes=20, max_episode_steps=5_000),
+        total_steps=10_000,
+        options=_options(1_000, evaluation_episodes=20, max_episode_steps=5_000),
         registers="mrq_core.suites.minatar",
-        wanted=5.0,
+        wanted=2.0,
+        remark="random actions return 0.40 (300 episodes); five times that is wanted",
     ),
     Task(
         name="ICU-Sepsis",
@@ -153,7 +154,11 @@ _TASKS = (
         total_steps=16_000,
         options=_options(4_000, evaluation_episodes=500),
         registers="mrq_core.suites.icu_sepsis",
-        wanted=0.8,
+        wanted=0.82,
+        remark="the share of 500 patients who survive. Exactly, from the package's tables "
+        "(`python -m benchmarks.learning.sepsis`): 0.7801 with every legal action alike, 0.7818 as "
+        "clinicians did, 0.8751 with the best policy. An evaluation's standard error is 0.018, and "
+        "two of them above chance are wanted: nothing was learnt that this could show",
     ),
 )
 
