@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 
 from benchmarks.applications.rows import EPISODE_STEPS
 from benchmarks.applications.running import Done
-from benchmarks.learning.following import commit, versions
+from benchmarks.learning.following import git, versions
+
+# Of whose code the last commit is named: what runs here may be newer.
+SERVICE = ("app", "store", "worker", "mrq_core", "migrations")
 
 PAGE = """# Applications: does every area run through the whole service?
 
-`make applications` on {day}, commit {commit}, {machine}, Python {python}, {versions}.
+`make applications` on {day}, the service at commit {commit}, {machine},
+Python {python}, {versions}.
 
 Each row is one job over HTTP against `mrq up` with one worker: `POST /jobs` with the preset
 `small`, training, evaluations, `POST /policies` with the best checkpoint, and an episode of at most
@@ -46,7 +50,7 @@ def row_of(done: Done) -> str:
 def page(done: Sequence[Done]) -> str:
     head = PAGE.format(
         day=f"{datetime.now(UTC):%Y-%m-%d}",
-        commit=commit(),
+        commit=git("log", "-1", "--format=%h", "--", *SERVICE),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, CPU only, one thread",
         python=platform.python_version(),
         versions=", ".join(f"{name} {number}" for name, number in versions().items()),

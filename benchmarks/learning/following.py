@@ -120,11 +120,11 @@ def versions() -> dict[str, str]:
 
 def commit() -> str:
     """Of the code that ran; marked if the core has changes that are not in it."""
-    changed = _git("status", "--porcelain", "--", "mrq_core")
-    return _git("rev-parse", "--short", "HEAD") + ("+changes" if changed else "")
+    changed = git("status", "--porcelain", "--", "mrq_core")
+    return git("rev-parse", "--short", "HEAD") + ("+changes" if changed else "")
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
     root = Path(__file__).parents[2]
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,48 +1,19 @@
 """The tutorial of markets, command by command as the page has them, on real prices."""
 
-import json
-import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
-from tests.deploy.files import text
-from tests.e2e.service import API_KEY, LiveService, tiny_job
+from tests.e2e.service import LiveService
+from tests.e2e.tutorials import commands, run, shorter
 from tests.prices_of_others import real_prices
 
 PAGE = "docs/tutorials/markets.md"
 STEPS = '"budget": {"total_steps": 10000}'
 
 
-def commands() -> list[str]:
-    return re.findall(r"```sh\n(.*?)```", text(PAGE), re.DOTALL)
-
-
-def run(command: str, folder: Path, service: LiveService) -> str:
-    here = command.replace("http://127.0.0.1:8000", service.url)
-    environment = {**os.environ, "MRQ_API_KEY": API_KEY}
-    done = subprocess.run(
-        ["bash", "-c", here],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
-
-
-def shorter(command: str) -> str:
-    """The same job on networks and a budget that a test has time for."""
-    tiny = tiny_job(budget={"total_steps": 300}, evaluation={"every_steps": 150, "episodes": 2})
-    body = json.loads(command.partition("-d '")[2].rpartition("'")[0])
-    body |= {name: tiny[name] for name in ("algorithm", "budget", "evaluation")}
-    return command.partition("-d '")[0] + f"-d '{json.dumps(body)}'"
-
-
 def test_four_commands_lead_from_a_table_to_a_page(service: LiveService, tmp_path: Path) -> None:
-    start, upload, train, backtest = commands()
+    start, upload, train, backtest = commands(PAGE)
     assert start.split()[-2:] == [".venv/bin/mrq", "up"], "as the service of these tests"
     shutil.copy(real_prices(), tmp_path / "prices.csv")
     assert '"rows":2335' in run(upload, tmp_path, service)

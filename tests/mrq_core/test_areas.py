@@ -20,6 +20,7 @@ ONE_OF_EACH = {
     "atari": "Atari/Pong-v5",
     "strategy games": "mrq/ConnectFour-v0",
     "health": "Sepsis/ICU-Sepsis-v2",
+    "markets": "mrq/Trading-v0",
 }
 ELSEWHERE = {"classic control", "toy text", "box2d", "pixels", "mujoco"}
 
