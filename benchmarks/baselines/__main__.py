@@ -69,10 +69,6 @@ def page(all_runs: Sequence[Runs]) -> str:
     lines = [
         f"# {TITLE}",
         "",
-        "Written by `make figures` from the curves beside this page (`curves/`). The runs are",
-        "those of `python -m benchmarks.baselines.runs FOLDER`, which `python -m benchmarks.baselines",
-        "FOLDER` keeps.",
-        "",
         (FOLDER / "notes.md").read_text().strip(),
         "",
         f"Commits {', '.join(commits)}; {facts['machine']}; Python {facts['python']}, {versions}.",
