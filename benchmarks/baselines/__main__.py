@@ -50,8 +50,12 @@ def _iqm(found: Aggregate | None) -> str:
 
 def _interval(found: Estimated) -> str:
     if found.low is None or found.high is None:
-        return f"{found.value:.3g}"
-    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
+        return _short(found.value)
+    return f"{_short(found.value)} [{_short(found.low)}, {_short(found.high)}]"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def missing(all_runs: Sequence[Runs]) -> Iterator[str]:

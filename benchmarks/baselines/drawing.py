@@ -71,7 +71,7 @@ def _panel(task: Task, lines: Lines, x0: float, y0: float) -> list[str]:
         f'<path d="M{bottom[0]} {top}V{bottom[1]}H{right}" fill="none" stroke="#999"/>',
         f'<path d="{across}" stroke="#999" stroke-dasharray="3 3"/>',
         f'<text x="{x0 + LEFT - 5}" y="{bottom[1]}" {text}>{task.lowest:g}</text>',
-        f'<text x="{x0 + LEFT - 5}" y="{float(top) + 8}" {text}>{panel.high:.4g}</text>',
+        f'<text x="{x0 + LEFT - 5}" y="{float(top) + 8}" {text}>{panel.high:.3g}</text>',
         f'<text x="{right}" y="{float(bottom[1]) + 14}" {text}>{task.total_steps:,} steps</text>',
     ]
     for name, points in lines.items():
