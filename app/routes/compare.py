@@ -6,9 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.answers import Json
-from app.comparison_view import comparison_view
+from app.comparison_view import ComparisonView, comparison_view
 from app.deps import ReadSession
-from app.schemas import ComparisonView
 from store.comparison import compare
 
 router = APIRouter(tags=["groups"])

@@ -66,7 +66,7 @@ def test_a_paused_baseline_goes_on_exactly(service: LiveService) -> None:
     same = comparing.ask(service.url, key, [whole["id"], job_id], target=1_000.0)
     assert same["step"] == 500
     assert [side["improvement"]["value"] for side in same["sides"]] == [0.5, 0.5]
-    with pytest.raises(SetupError, match="nothing to compare: .*allowed: 2 to 10"):
+    with pytest.raises(SetupError, match=r"nothing to compare: .*allowed: 2 to 10"):
         comparing.ask(service.url, key, [job_id], target=None)
     answer = service.client.post(
         "/policies/paused-td3/act", json={"observation": [1.0, 0.0, 0.0], "mode": "sample"}
