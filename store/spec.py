@@ -354,8 +354,7 @@ class JobSpec(Part):
     @model_validator(mode="after")
     def _refuse_what_cannot_learn_there(self) -> Self:
         place, begins = self.environment, self.init_from is not None
-        wrong = what_is_wrong_with(self.algorithm.name, place.entry, place.form, begins=begins)
-        if wrong is not None:
+        if wrong := what_is_wrong_with(self.algorithm.name, place.entry, place.form, begins=begins):
             raise refused(*wrong)
         return self
 
@@ -379,8 +378,7 @@ class JobSpec(Part):
 
     def _warm_up_warnings(self) -> list[str]:
         warmup = getattr(self.algorithm.hyperparameters, "warmup_steps", 0)
-        total = self.budget.total_steps
-        if total > warmup:
+        if (total := self.budget.total_steps) > warmup:
             return []
         return [
             f"budget.total_steps={total} end within the {warmup} random steps of the warm-up "
