@@ -22,7 +22,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-browser demo run test check format bench bench-serving peers parity
-.PHONY: learning paper applications
+.PHONY: learning figures paper applications
 .PHONY: chaos controls protocol failpoints drains outages clean
 
 help: ## Show this help
@@ -85,6 +85,9 @@ learning: setup ## Learning runs of the preset small (hours; goes on where it wa
 	$(BIN)/python -m benchmarks.learning
 	$(BIN)/python -m benchmarks.learning.suite $(RESULTS)
 	$(BIN)/python -m benchmarks.learning.report $(RESULTS)
+
+figures: setup ## The figure of MR.Q beside the baselines, from the curves in the tree
+	$(BIN)/python -m benchmarks.baselines
 
 paper: setup ## Learning runs by the paper's protocol (half a day; goes on where it was interrupted)
 	for task in cartpole-swingup ball_in_cup-catch reacher-easy HalfCheetah-v4; do \

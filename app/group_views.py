@@ -89,11 +89,11 @@ def _member(job: Job, policy: Policy | None) -> MemberView:
 def summary_view(group: JobGroup, summary: Summary) -> SummaryView:
     return {
         "group_id": group.id,
-        "last": _aggregate(summary.last),
-        "best": _aggregate(summary.best),
+        "last": aggregate_view(summary.last),
+        "best": aggregate_view(summary.best),
         "missing": dict(summary.missing),
         "curve": [
-            {"step": point.step, "n": point.n, "iqm": _estimated(point.iqm)}
+            {"step": point.step, "n": point.n, "iqm": estimated_view(point.iqm)}
             for point in summary.curve
         ],
         "confidence": CONFIDENCE,
@@ -101,20 +101,20 @@ def summary_view(group: JobGroup, summary: Summary) -> SummaryView:
     }
 
 
-def _aggregate(found: Aggregate | None) -> AggregateView | None:
+def aggregate_view(found: Aggregate | None) -> AggregateView | None:
     if found is None:
         return None
     return {
         "n": found.n,
-        "iqm": _estimated(found.iqm),
-        "mean": _estimated(found.mean),
-        "median": _estimated(found.median),
+        "iqm": estimated_view(found.iqm),
+        "mean": estimated_view(found.mean),
+        "median": estimated_view(found.median),
         "least": number(found.least),
         "most": number(found.most),
     }
 
 
-def _estimated(found: Estimated) -> EstimatedView:
+def estimated_view(found: Estimated) -> EstimatedView:
     return {
         "value": number(found.value),
         "low": None if found.low is None else number(found.low),

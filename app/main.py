@@ -19,6 +19,7 @@ from app.pages.errors import error_page
 from app.routes import (
     backtests,
     batch,
+    compare,
     datasets,
     environments,
     events,
@@ -73,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestContext)
     app.door = ActDoor(act, key=lambda: app.state.api_key)
     app.router.routes.append(act_route(act))
-    of_jobs = (jobs, batch, lifecycle, groups, results, files, events)
+    of_jobs = (jobs, batch, lifecycle, groups, compare, results, files, events)
     of_data = (backtests, datasets, environments)
     for module in (*of_jobs, imports, policies, *of_data, health, metrics, session):
         app.include_router(module.router)

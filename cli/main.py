@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from cli import comparing
 from cli.demo import play_demo
 from cli.env import env
 from cli.folder import make_folder
@@ -152,6 +153,24 @@ def import_checkpoint(
     job = send_checkpoint(url, read_api_key(_settings(data_dir)), folder, spec)
     sys.stdout.write(f"{job['id']}\n")
     _say(f"imported {job['name']} at step {job['progress']['step']}: {url}{job['links']['page']}")
+
+
+@cli.command()
+def compare(
+    ids: Annotated[list[str], typer.Argument(help="Jobs or groups; the first is the baseline.")],
+    target: Annotated[float | None, typer.Option(help="How soon was this return reached?")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All that the server says.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="The curves, for a spreadsheet.")] = False,
+    url: Annotated[str, typer.Option(help="Where the service answers.")] = "http://127.0.0.1:8000",
+    data_dir: DataDir = None,
+) -> None:
+    """Compare how jobs or groups have learned: IQM, steps to a return, probability to be better.
+
+    Example: mrq compare grp_1 grp_2 --target -200
+    """
+    found = comparing.ask(url, read_api_key(_settings(data_dir)), ids, target)
+    lines = comparing.curves(found) if as_csv else comparing.table(found)
+    sys.stdout.write(comparing.as_json(found) + "\n" if as_json else "\n".join(lines) + "\n")
 
 
 @cli.command()

@@ -73,3 +73,19 @@ def _of_a_table(entry: EnvironmentEntry, form: ObservationForm) -> Misfit | None
     if form.history != 1:
         return Misfit("environment.history", f"counts single states, and history={form.history}")
     return None
+
+
+def what_is_wrong_with(
+    algorithm: Algorithm, entry: EnvironmentEntry, form: ObservationForm, *, begins: bool
+) -> tuple[str, str] | None:
+    """The field to change, and a message with what is allowed; None if it can learn there.
+    `begins`: with another job's checkpoint."""
+    found = misfit(algorithm, entry, form)
+    if found is None and begins and algorithm != "mrq":
+        text = f"init_from with {NAME}={algorithm!r}: a baseline begins with nothing"
+        return "init_from", f"{text}; leave it out, or choose mrq"
+    if found is None:
+        return None
+    able = [name for name in ALGORITHMS if misfit(name, entry, form) is None]
+    text = f"{NAME}={algorithm!r} {found.why}; allowed for this: {', '.join(able)}"
+    return found.field, text

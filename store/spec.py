@@ -21,7 +21,7 @@ from pydantic import (
 
 from mrq_core.observations import ObservationForm
 from store.algorithm_spec import AlgorithmSpec
-from store.baselines import ALGORITHMS, misfit
+from store.baselines import what_is_wrong_with
 from store.catalogue import CATALOGUE, EnvironmentEntry
 from store.dataset_fact import DatasetFact, what_is_wrong
 from store.spec_part import Part, refused, shown
@@ -353,15 +353,9 @@ class JobSpec(Part):
 
     @model_validator(mode="after")
     def _refuse_what_cannot_learn_there(self) -> Self:
-        entry, form, chosen = self.environment.entry, self.environment.form, self.algorithm.name
-        found = misfit(chosen, entry, form)
-        if found is not None:
-            able = [name for name in ALGORITHMS if misfit(name, entry, form) is None]
-            text = f"algorithm.name={chosen!r} {found.why}; allowed for this: {', '.join(able)}"
-            raise refused(found.field, text)
-        if self.init_from is not None and chosen != "mrq":
-            text = f"init_from with algorithm.name={chosen!r}: a baseline begins with nothing"
-            raise refused("init_from", f"{text}; leave it out, or choose mrq")
+        place, begins = self.environment, self.init_from is not None
+        if wrong := what_is_wrong_with(self.algorithm.name, place.entry, place.form, begins=begins):
+            raise refused(*wrong)
         return self
 
     def _marks(self, part: str) -> int:
@@ -384,8 +378,7 @@ class JobSpec(Part):
 
     def _warm_up_warnings(self) -> list[str]:
         warmup = getattr(self.algorithm.hyperparameters, "warmup_steps", 0)
-        total = self.budget.total_steps
-        if total > warmup:
+        if (total := self.budget.total_steps) > warmup:
             return []
         return [
             f"budget.total_steps={total} end within the {warmup} random steps of the warm-up "

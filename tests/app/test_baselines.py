@@ -35,13 +35,6 @@ def test_a_clone_that_cannot_learn_there_is_refused(client: TestClient, database
     assert "allowed for this: mrq, td3, sac, ppo" in answer.json()["detail"]
 
 
-def test_nothing_begins_with_a_baselines_checkpoint(client: TestClient, database: Database) -> None:
-    job_id = submit(database, algorithm={"name": "sac"})
-    answer = client.post("/jobs", json=spec(init_from={"job_id": job_id}))
-
-    assert (answer.status_code, answer.json()["param"]) == (422, "init_from.job_id")
-
-
 def test_the_page_names_the_algorithm(client: TestClient, database: Database) -> None:
     job_id = submit(database, algorithm={"name": "sac", "hyperparameters": {"batch_size": 64}})
     page = client.get(f"/ui/jobs/{job_id}").text

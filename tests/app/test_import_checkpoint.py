@@ -180,3 +180,10 @@ def test_a_run_on_a_dataset_needs_that_dataset_here(
     answer = post(client, files_of(checkpoint), spec)
     assert answer.status_code == 201, answer.text
     assert client.get("/datasets/walk").json()["used_by"] == [answer.json()["id"]]
+
+
+def test_the_checkpoint_of_a_baseline_is_not_taken(client: TestClient, files: Files) -> None:
+    spec = {**SPEC, "algorithm": {"name": "sac"}}
+    answer = post(client, files, spec)
+    assert (answer.status_code, answer.json()["param"]) == (422, "spec")
+    assert "only MR.Q's checkpoints are imported" in answer.json()["detail"]

@@ -60,6 +60,7 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "get /job-groups",
         "get /job-groups/{group_id}",
         "get /job-groups/{group_id}/summary",
+        "get /compare",
         "post /job-groups/{group_id}/cancel",
         "post /job-groups/{group_id}/pause",
         "post /job-groups/{group_id}/resume",

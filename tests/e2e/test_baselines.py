@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from cli import comparing
+from store.errors import SetupError
 from tests.e2e.service import LiveService, tiny_job
 
 SMALL = {"hidden_dim": 8, "batch_size": 8, "warmup_steps": 100, "buffer_size": 1000}
@@ -60,6 +62,12 @@ def test_a_paused_baseline_goes_on_exactly(service: LiveService) -> None:
     assert (job["status"], job["weights_sha256"]) == ("succeeded", whole["weights_sha256"])
     fidelities = [a["fidelity"] for a in service.get(f"/jobs/{job_id}/attempts")["data"]]
     assert fidelities == ["none", "exact"]
+    key = service.client.headers["Authorization"].removeprefix("Bearer ")
+    same = comparing.ask(service.url, key, [whole["id"], job_id], target=1_000.0)
+    assert same["step"] == 500
+    assert [side["improvement"]["value"] for side in same["sides"]] == [0.5, 0.5]
+    with pytest.raises(SetupError, match=r"nothing to compare: .*allowed: 2 to 10"):
+        comparing.ask(service.url, key, [job_id], target=None)
     answer = service.client.post(
         "/policies/paused-td3/act", json={"observation": [1.0, 0.0, 0.0], "mode": "sample"}
     )

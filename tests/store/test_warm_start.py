@@ -291,3 +291,14 @@ def test_the_worker_reads_what_is_stored(database: Database, source: Claim) -> N
     assert JobSpec.model_validate(stored).to_json() == stored
     with pytest.raises(ValidationError):
         JobSpec.model_validate(stored | {"init_from": stored["init_from"] | {"job_id": None}})
+
+
+def test_nothing_begins_with_a_baselines_checkpoint(database: Database, settings: Settings) -> None:
+    claimed = running(database, settings, algorithm={"name": "sac"})
+    save(database, claimed, 100)
+    identity = named(database, claimed, 100)
+
+    kind, param, message = refused(database, init_from={"checkpoint_id": identity})
+
+    assert (kind, param) == (InvalidInput, "init_from.checkpoint_id")
+    assert "is of algorithm.name='sac'" in message
