@@ -21,7 +21,7 @@ ONE_OF_EACH = {
     "strategy games": "mrq/ConnectFour-v0",
     "health": "Sepsis/ICU-Sepsis-v2",
 }
-ELSEWHERE = {"classic control", "toy text", "box2d", "pixels", "mujoco"}
+ELSEWHERE = {"classic control", "toy text", "box2d", "pixels", "mujoco", "markets", "logs"}
 
 
 def test_no_area_is_left_out() -> None:
