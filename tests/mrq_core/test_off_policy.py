@@ -163,9 +163,9 @@ def test_importance_weights_hold_the_truth_of_bandits(tmp_path: Path) -> None:
     chosen = policy.act(judged.states, "deterministic", torch.Generator())
     truth = float((chosen @ gains).mean())
     assert truth > estimate.logged.value
-    for each in (estimate.weighted, estimate.fitted):
+    for each, width in ((estimate.weighted, 0.2), (estimate.fitted, 0.4)):
         assert each.low <= truth <= each.high
-        assert each.high - each.low < 0.2
+        assert each.high - each.low < width
     assert estimate.effective_episodes == pytest.approx(50, abs=15)  # a third of the 150 judged
 
 
