@@ -1,15 +1,20 @@
 """What the answers about datasets and backtests look like: see `app.schemas`."""
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from app.schemas import Time
 
 
 class DatasetColumns(TypedDict):
-    """`roles`: which column is what; `features`: the further ones."""
+    """`roles`: which column is what; `features`: the further ones. Of transitions: how many
+    `episodes`, and `choices` of action, 0 where those are real numbers."""
 
     roles: dict[str, str]
     features: list[str]
+    choices: NotRequired[int]
+    episodes: NotRequired[int]
 
 
 class DatasetLinks(TypedDict):
@@ -92,11 +97,33 @@ class AheadView(TypedDict):
     suspect: bool
 
 
+class EpisodesView(TypedDict):
+    count: int
+    transitions: int
+    shortest: int
+    longest: int
+    terminated: int
+    truncated: int
+    mean_return: float
+
+
+class ActionsView(TypedDict):
+    """`counts`: how often each choice was made."""
+
+    kind: str
+    choices: int | None
+    counts: list[int] | None
+
+
 class ValidationView(TypedDict):
+    """`time` and `lookahead` are of a timeseries, `episodes` and `actions` of transitions."""
+
     rows: int
     columns: list[ColumnView]
-    time: TimeView
-    lookahead: list[AheadView]
+    time: NotRequired[TimeView]
+    lookahead: NotRequired[list[AheadView]]
+    episodes: NotRequired[EpisodesView]
+    actions: NotRequired[ActionsView]
     warnings: list[str]
 
 

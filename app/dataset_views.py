@@ -1,11 +1,12 @@
 """Datasets as the API shows them."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.dataset_schemas import DatasetDetail, DatasetView
+from app.dataset_schemas import DatasetColumns, DatasetDetail, DatasetView
 from store.clock import to_rfc3339
 from store.datasets import jobs_that_pin
 from store.tables import Dataset, JobDataset
@@ -45,10 +46,7 @@ def _view(dataset: Dataset, job_count: int) -> DatasetView:
         "sha256": dataset.sha256,
         "size_bytes": dataset.size_bytes,
         "rows": dataset.row_count,
-        "columns": {
-            "roles": dataset.columns["roles"],
-            "features": dataset.columns["features"],
-        },
+        "columns": cast(DatasetColumns, dataset.columns),
         "job_count": job_count,
         "created_at": to_rfc3339(dataset.created_at),
         "links": {

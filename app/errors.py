@@ -30,6 +30,7 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.TransitionRefused: 409,
     domain.NotReady: 409,
     domain.Pinned: 409,
+    domain.NotEvaluated: 409,
     domain.FileGone: 410,
     refusals.PolicyBroken: 409,
     refusals.BodyTooLarge: 413,

@@ -258,7 +258,30 @@ class MetricsView(TypedDict):
     series: list[SeriesView]
 
 
+class OffPolicyInterval(TypedDict):
+    value: Number
+    low: Number
+    high: Number
+
+
+class EstimateByLog(TypedDict):
+    """Discounted returns of an episode. `fitted`: of the policy, by fitted Q evaluation;
+    `weighted`: by importance weights, null without propensities or where no episode agrees;
+    `logged`: what the log gained; `lead`: of the policy over it."""
+
+    confidence: float
+    discount: float
+    episodes: int
+    fitted: OffPolicyInterval
+    logged: OffPolicyInterval
+    lead: OffPolicyInterval
+    weighted: OffPolicyInterval | None
+    effective_episodes: float | None
+
+
 class EvaluationView(TypedDict):
+    """`estimate`: of a policy that was judged by a log; its return is `fitted.value`."""
+
     id: str
     step: int
     attempt: int
@@ -270,6 +293,7 @@ class EvaluationView(TypedDict):
     returns: list[Number]
     lengths: list[int]
     seeds: list[int]
+    estimate: EstimateByLog | None
     checkpoint_id: str | None
     best: bool
     created_at: Time | None

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from app.schemas import (
     BestView,
     CheckpointView,
     EnvironmentView,
+    EstimateByLog,
     EstimateView,
     EvaluationView,
     EventView,
@@ -223,6 +224,7 @@ def evaluation_view(evaluation: Evaluation, job: Job) -> EvaluationView:
         "returns": [number(each) for each in returns],
         "lengths": evaluation.lengths,
         "seeds": evaluation.seeds,
+        "estimate": cast("EstimateByLog | None", evaluation.estimate),
         "checkpoint_id": evaluation.checkpoint_id,
         "best": is_best and evaluation.checkpoint_id == job.best_checkpoint_id,
         "created_at": to_rfc3339(evaluation.created_at),

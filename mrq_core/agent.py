@@ -20,6 +20,7 @@ from mrq_core.augmentation import augmentation
 from mrq_core.config import Hyperparameters
 from mrq_core.heads import action_head
 from mrq_core.networks import Encoder, PolicyNetwork, Value, initialise
+from mrq_core.objectives import Greedy, PolicyObjective, StayClose
 from mrq_core.progress import Alive, unheard
 from mrq_core.replay import EncoderBatch, Replay, ValueBatch
 from mrq_core.reward_model import reward_model
@@ -71,12 +72,14 @@ class Agent:
         seed: int,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        alpha: float | None = None,
     ) -> None:
         """`input_shape` S is (D,) or (C, H, W); `components` are the sizes of a discrete action's
-        one-hots, none for a continuous action."""
+        one-hots, none for a continuous action. `alpha`: of `StayClose`; None for none of it."""
         self.h = h
         self.device = torch.device(device)
         self.head = action_head(components, h.gumbel_tau)
+        self.objective: PolicyObjective = Greedy() if alpha is None else StayClose(self.head, alpha)
         self.augment = augmentation(h.pixel_shift, input_shape)
         self.encoder = Encoder(h, input_shape, action_dim)
         self.value = Value(h)
@@ -130,7 +133,7 @@ class Agent:
         batch = self._augmented(batch)
         noise = self.draw_noise(batch.action.shape)
         value = self.update_value(batch, noise)
-        policy_loss = self.update_policy(value.zs, noise, batch.mask)
+        policy_loss = self.update_policy(value.zs, noise, batch.mask, batch.action)
         replay.update_priorities(slots, value.priority.cpu().numpy())
         return encoder, policy_loss, value
 
@@ -198,12 +201,21 @@ class Agent:
             loss.detach(), n_step_return, continues, q, target_q, target, priority, zs
         )
 
-    def update_policy(self, zs: Tensor, noise: Noise, mask: Tensor | None = None) -> Tensor:
-        """Equation 20. Both heads are averaged; only the policy's own gradients are computed."""
+    def update_policy(
+        self,
+        zs: Tensor,
+        noise: Noise,
+        mask: Tensor | None = None,
+        logged: Tensor | None = None,
+    ) -> Tensor:
+        """Equation 20, or what the objective makes of it. Both heads are averaged; only the
+        policy's own gradients are computed. `logged`: the actions of the batch."""
         u = self.policy(zs)
         action = self.head.activate(u, noise.policy_gumbel, mask)
         q = self.value(self.encoder.encode_state_action(zs, action))
-        loss: Tensor = -q.mean() + self.h.lambda_pre_activation * u.square().mean()
+        loss: Tensor = (
+            self.objective.loss(q, u, logged) + self.h.lambda_pre_activation * u.square().mean()
+        )
         gradients = torch.autograd.grad(loss, self.policy_parameters)
         for parameter, gradient in zip(self.policy_parameters, gradients, strict=True):
             parameter.grad = gradient

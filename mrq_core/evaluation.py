@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mrq_core.baselines.policy import BaselinePolicy
 from mrq_core.environments import Frame, Outcome, environment_of
 from mrq_core.observations import FrameHistory
+from mrq_core.off_policy.estimate import OffPolicyEstimate
 from mrq_core.policy import Policy
 from mrq_core.progress import Alive, unheard
 from mrq_core.run import TrainingRun
@@ -34,6 +35,8 @@ class Evaluation:
     states: list[NDArray[Any]] = field(default_factory=list)
     seen: int = 0
     stride: int = 1
+    # Of a policy that was not played: its only return is an estimate.
+    estimate: OffPolicyEstimate | None = None
 
     def collect(self, state: NDArray[Any]) -> None:
         if self.seen % self.stride == 0:
@@ -69,6 +72,9 @@ class Evaluator:
     def _acts_at_random(self, chance: np.random.Generator) -> bool:
         epsilon = self.run.evaluation_epsilon
         return epsilon > 0 and chance.random() < epsilon
+
+    def close(self) -> None:
+        self.environment.close()
 
     def _play(
         self, policy: Policy | BaselinePolicy, step: int, episode: int, evaluation: Evaluation

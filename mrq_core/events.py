@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from mrq_core.bundle import PolicyBundle
+from mrq_core.off_policy.estimate import OffPolicyEstimate
 from mrq_core.run import End
 
 
@@ -52,8 +53,9 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One entry per episode. `export_policy` may be called only until the next event is asked for:
-    after that the weights have moved on."""
+    """One entry per episode; of a policy that was judged by a log one in all, its estimate, and
+    none if there was nothing to judge by. `export_policy` may be called only until the next event
+    is asked for: after that the weights have moved on."""
 
     step: int
     returns: tuple[float, ...]
@@ -61,6 +63,7 @@ class Evaluated:
     seeds: tuple[int, ...]
     action_mode: str
     export_policy: Callable[[], PolicyBundle]
+    estimate: OffPolicyEstimate | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ class ActionHead(Protocol):
     def complete(self, action: Tensor, mask: Tensor | None) -> Tensor:
         """An activated action, with noise on it, -> one that an environment can execute."""
 
+    def distance(self, u: Tensor, logged: Tensor) -> Tensor:
+        """Between the policy and actions (B, A) that were taken: a mean, to be made small."""
+
     def output(self, u: Tensor) -> Tensor:
         """What a served policy says of itself: the action in [-1, 1], or the logits."""
 
@@ -53,6 +56,9 @@ class ContinuousHead:
 
     def complete(self, action: Tensor, mask: Tensor | None) -> Tensor:  # noqa: ARG002
         return action.clamp(-1.0, 1.0)
+
+    def distance(self, u: Tensor, logged: Tensor) -> Tensor:
+        return F.mse_loss(u.tanh(), logged)
 
     def output(self, u: Tensor) -> Tensor:
         return u.tanh()
@@ -86,6 +92,11 @@ class DiscreteHead:
 
     def complete(self, action: Tensor, mask: Tensor | None) -> Tensor:
         return self._each(_legal(action, mask), _one_hot)
+
+    def distance(self, u: Tensor, logged: Tensor) -> Tensor:
+        """The cross entropy, of each component."""
+        log_probabilities = self._each(u, lambda component: component.log_softmax(-1))
+        return -(logged * log_probabilities).sum(-1).mean() / len(self.components)
 
     def output(self, u: Tensor) -> Tensor:
         return u

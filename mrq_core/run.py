@@ -33,16 +33,27 @@ class WarmStart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Offline:
+    """Learning from a log alone. `alpha`: see `mrq_core.objectives.StayClose`."""
+
+    alpha: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetFile:
-    """What an environment is given beside its kwargs. `path` is of this host."""
+    """What an environment is given beside its kwargs. `path` is of this host. `choices`: of the
+    discrete actions in a log, 0 if they are continuous; None of other datasets."""
 
     path: str
     sha256: str
     roles: Mapping[str, str]
     features: tuple[str, ...]
+    choices: int | None = None
 
     def spec(self) -> dict[str, Any]:
+        of_a_log = {} if self.choices is None else {"choices": self.choices}
         return {
+            **of_a_log,
             "sha256": self.sha256,
             "roles": dict(self.roles),
             "features": list(self.features),
@@ -79,6 +90,7 @@ class TrainingRun:
     target_return: float | None = None
     seed: int = 0
     warm_start: WarmStart | None = None
+    offline: Offline | None = None
     evaluation_every: int = 1_000
     evaluation_episodes: int = 10
     evaluation_mode: ActionMode = "deterministic"
@@ -143,6 +155,7 @@ class TrainingRun:
         begins_with = {} if self.warm_start is None else {"warm_start": asdict(self.warm_start)}
         learns_from = {} if self.dataset is None else {"dataset": self.dataset.spec()}
         learns = {} if self.baseline is None else {"algorithm": name_of(self.baseline)}
+        stays_close = {} if self.offline is None else {"offline": asdict(self.offline)}
         return {
             "environment_id": self.environment_id,
             "environment_kwargs": dict(self.environment_kwargs),
@@ -155,6 +168,7 @@ class TrainingRun:
             **begins_with,
             **learns_from,
             **learns,
+            **stays_close,
         }
 
     def spec_sha256(self) -> str:

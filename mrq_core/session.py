@@ -69,6 +69,7 @@ class Session:
             components=self.codec.components,
             seed=run.seed,
             device=run.device,
+            alpha=None if run.offline is None else run.offline.alpha,
         )
         self.replay = Replay(
             h,
@@ -177,6 +178,9 @@ class Session:
         if not self.replay.has_eligible:
             self._refuse_if_hopeless()
             return
+        self.train_once()
+
+    def train_once(self) -> None:
         encoder, policy_loss, value = self.agent.train(self.replay, self.alive)
         tensors = {
             "loss/value": value.loss,

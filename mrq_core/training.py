@@ -21,11 +21,14 @@ from mrq_core.events import (
     Stopped,
 )
 from mrq_core.export import export_policy
+from mrq_core.off_policy.evaluator import OffPolicyEvaluator
+from mrq_core.offline import OfflineSession
 from mrq_core.progress import Alive, unheard
 from mrq_core.run import TrainingRun as TrainingRun
 from mrq_core.session import Session
 
 AnySession: TypeAlias = Session | BaselineSession
+AnyEvaluator: TypeAlias = Evaluator | OffPolicyEvaluator
 
 
 def never() -> bool:
@@ -49,21 +52,28 @@ def train(
     interruption; those of the checkpoint's own step are not repeated. Raises TrainingError, and
     SpaceError for an environment whose spaces are not known.
     """
-    session: AnySession = (
-        Session(run, alive) if run.baseline is None else BaselineSession(run, alive)
-    )
+    session = _session_of(run, alive)
     with closing(session.environment):
         exact = resume_from is None or session.resume(resume_from)
         if resume_from is None and begin_from is not None:
             session.begin_from(begin_from)
         yield Started(session.step, resume_from is not None, session.parameter_count(), exact)
-        evaluator = Evaluator(run, alive)
-        with closing(evaluator.environment):
+        with closing(_evaluator_of(run, alive)) as evaluator:
             yield from _events(session, evaluator, stop, resumed=resume_from is not None)
 
 
+def _session_of(run: TrainingRun, alive: Alive) -> AnySession:
+    if run.baseline is not None:
+        return BaselineSession(run, alive)
+    return Session(run, alive) if run.offline is None else OfflineSession(run, alive)
+
+
+def _evaluator_of(run: TrainingRun, alive: Alive) -> AnyEvaluator:
+    return Evaluator(run, alive) if run.offline is None else OffPolicyEvaluator(run, alive)
+
+
 def _events(
-    session: AnySession, evaluator: Evaluator, stop: Callable[[], bool], *, resumed: bool
+    session: AnySession, evaluator: AnyEvaluator, stop: Callable[[], bool], *, resumed: bool
 ) -> Iterator[Event]:
     run = session.run
     if not resumed:
@@ -91,11 +101,12 @@ def _events(
     yield Finished(session.step, session.weights_sha256(), session.end)
 
 
-def _evaluated(session: AnySession, evaluator: Evaluator) -> Evaluated:
+def _evaluated(session: AnySession, evaluator: AnyEvaluator) -> Evaluated:
     policy = session.policy()
     step = session.step
     evaluation = evaluator.evaluate(policy, step)
-    session.best_return = max(session.best_return, fmean(evaluation.returns))
+    if evaluation.returns:
+        session.best_return = max(session.best_return, fmean(evaluation.returns))
 
     def export() -> PolicyBundle:
         assert session.step == step, "the weights have moved on since this evaluation"
@@ -120,4 +131,5 @@ def _evaluated(session: AnySession, evaluator: Evaluator) -> Evaluated:
         tuple(evaluation.seeds),
         session.run.evaluation_mode,
         export,
+        evaluation.estimate,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -19,6 +19,9 @@ from mrq_core.config import PRESETS, Hyperparameters
 from store.baselines import Algorithm
 from store.spec_part import Part, refused, shown
 
+# The paper's: see `mrq_core.objectives.StayClose`.
+DEFAULT_ALPHA = 2.5
+
 # What each algorithm is told.
 SETTINGS: Mapping[str, type[Hyperparameters | Baseline]] = {
     "mrq": Hyperparameters,
@@ -26,12 +29,40 @@ SETTINGS: Mapping[str, type[Hyperparameters | Baseline]] = {
 }
 
 
+class OfflineSpec(Part):
+    """What a job that learns from a log alone is told beside the rest."""
+
+    alpha: float = Field(
+        default=DEFAULT_ALPHA,
+        ge=0.0,
+        le=1_000.0,
+        description="Weight of the value against doing what was logged. 0: a copy of that.",
+    )
+
+
 class AlgorithmSpec(Part):
+    """`offline` is never null where that is the `mode`, and always where it is not."""
+
     name: Algorithm = "mrq"
+    mode: Literal["online", "offline"] = Field(
+        default="online", description="offline: nobody acts, a dataset of transitions is learnt."
+    )
     preset: Literal["paper", "small"] = "paper"
     hyperparameters: Hyperparameters | DQN | TD3 | SAC | PPO | QLearning = Field(
         default_factory=Hyperparameters, description="Those of the algorithm that `name` names."
     )
+    offline: OfflineSpec | None = None
+
+    @model_validator(mode="after")
+    def _resolve(self) -> Self:
+        if self.mode == "online" and self.offline is not None:
+            raise refused("offline", "offline: it is for mode='offline'; leave it out")
+        if self.mode == "offline" and self.name != "mrq":
+            text = f"name={self.name!r} learns by acting; allowed in mode='offline': 'mrq'"
+            raise refused("name", text)
+        if self.mode == "offline" and self.offline is None:
+            object.__setattr__(self, "offline", OfflineSpec())  # frozen for everyone else
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -4,16 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, undefer
 
+from mrq_core.csv_table import Limits, TableRefused, TooLarge
+from mrq_core.logged.reading import ActionKind, read_log
+from mrq_core.logged.report import report_on as report_on_log
 from mrq_core.markets.lookahead import LooksAhead, refuse_leaks
 from mrq_core.markets.report import report_on
-from mrq_core.markets.series import Columns, read_series
-from mrq_core.markets.table import Limits, TableRefused, TooLarge
+from mrq_core.markets.series import read_series
 from store.artifacts import NO_SPACE, hash_of
 from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
@@ -24,19 +26,21 @@ from store.ids import new_id, require_storable
 from store.settings import Settings
 from store.tables import Dataset, DatasetName, Job, JobDataset
 
-TIMESERIES = "timeseries"
+TIMESERIES, TRANSITIONS = "timeseries", "transitions"
 SHOWN_JOBS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A file on this host's disk, as it came, and what was said of it."""
+    """A file on this host's disk, as it came, and what was said of it. `actions`: of transitions;
+    None: to be found out."""
 
     path: Path
     name: str
     role: str
     mapped: Mapping[str, str]
     dropped: Sequence[str]
+    actions: ActionKind | None = None
 
 
 def add_dataset(
@@ -47,9 +51,8 @@ def add_dataset(
     Returns the dataset and whether it is new: the same bytes with the same columns as the newest
     version of that name are that version.
     """
-    columns, report = _checked(settings, upload)
+    described, report = _checked(settings, upload)
     sha256, size = hash_of(upload.path), upload.path.stat().st_size
-    described = {"roles": dict(columns.roles), "features": list(columns.features)}
     newest = _newest(database, upload.name)
     if newest is not None and (newest.sha256, newest.columns) == (sha256, described):
         return newest, False
@@ -84,7 +87,8 @@ def add_dataset(
     return dataset, True
 
 
-def _checked(settings: Settings, upload: Upload) -> tuple[Columns, dict[str, Any]]:
+def _checked(settings: Settings, upload: Upload) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What its columns are, and the report."""
     limits = Limits(
         rows=settings.max_dataset_rows,
         columns=settings.max_dataset_columns,
@@ -92,8 +96,7 @@ def _checked(settings: Settings, upload: Upload) -> tuple[Columns, dict[str, Any
     )
     try:
         with upload.path.open("rb") as stream:
-            series = read_series(stream, limits, upload.mapped, upload.dropped)
-        refuse_leaks(series)
+            return _read(stream, limits, upload)
     except TooLarge as error:
         raise DatasetTooLarge(str(error), param="body") from error
     except TableRefused as error:
@@ -104,7 +107,20 @@ def _checked(settings: Settings, upload: Upload) -> tuple[Columns, dict[str, Any
     except LooksAhead as error:
         found = {"line": None, "column": error.found.column, "msg": str(error)}
         raise DatasetRefused(str(error), param="body", problems=[found]) from error
-    return series.columns, report_on(series)
+
+
+def _read(
+    stream: IO[bytes], limits: Limits, upload: Upload
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    if upload.role == TRANSITIONS:
+        log = read_log(stream, limits, upload.mapped, upload.dropped, upload.actions)
+        of_log = {"choices": log.columns.choices, "episodes": log.episodes}
+        roles, features = log.columns.roles, log.columns.features
+        return {"roles": dict(roles), "features": list(features), **of_log}, report_on_log(log)
+    series = read_series(stream, limits, upload.mapped, upload.dropped)
+    refuse_leaks(series)
+    roles, features = series.columns.roles, series.columns.features
+    return {"roles": dict(roles), "features": list(features)}, report_on(series)
 
 
 def _newest(database: Database, name: str) -> Dataset | None:

@@ -11,6 +11,7 @@ DomainError
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
 ├── NotReady              right request, too early
+├── NotEvaluated          nothing is known of what it is worth
 ├── Pinned                something else still needs it
 ├── DatasetTooLarge
 ├── FileGone              a row names it, and it is not there
@@ -87,6 +88,10 @@ class Pinned(DomainError):
 
 class NotReady(DomainError):
     code = "not_ready"
+
+
+class NotEvaluated(DomainError):
+    code = "not_evaluated"
 
 
 class FileGone(DomainError):

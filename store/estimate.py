@@ -15,6 +15,7 @@ from mrq_core.config import (
 )
 from store.baselines import STATES
 from store.errors import EstimateTooLarge
+from store.offline import logged_slots
 from store.spec import JobSpec
 
 # float32: online and target weights, gradients, two moments of AdamW.
@@ -78,7 +79,10 @@ def _of_baseline(spec: JobSpec, baseline: Baseline) -> Estimate:
 
 
 def _replayed_steps(spec: JobSpec) -> int:
-    """A replay that comes from another job may be full from the first step."""
+    """A replay that comes from another job, or a log, is full from the first step. Twice as many
+    slots are reckoned with."""
+    if spec.algorithm.mode == "offline":
+        return -(-logged_slots(spec) // 2)
     whole = spec.init_from is not None and spec.init_from.load == "all"
     filled = spec.algorithm.mrq.buffer_size if whole else 0
     return filled + spec.budget.total_steps

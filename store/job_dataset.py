@@ -45,4 +45,11 @@ def _found(session: Session, reference: str) -> Dataset:
 
 
 def fact_of(dataset: Dataset) -> DatasetFact:
-    return DatasetFact(sha256=dataset.sha256, rows=dataset.row_count, **dataset.columns)
+    return DatasetFact.model_validate(
+        {
+            "role": dataset.role,
+            "sha256": dataset.sha256,
+            "rows": dataset.row_count,
+            **dataset.columns,
+        }
+    )

@@ -12,12 +12,12 @@ from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
 from store.database import Database
 from store.endings import finish_in
-from store.errors import InvalidInput, NotFound
+from store.errors import InvalidInput, NotEvaluated, NotFound
 from store.events import append_event
 from store.ids import new_id, require_storable
 from store.ownership import Claim, update_owned
 from store.states import CheckpointKind, JobStatus, Reason
-from store.tables import Checkpoint, Job, Policy, PolicyName
+from store.tables import Checkpoint, Evaluation, Job, Policy, PolicyName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,11 @@ class ServablePolicy:
     manifest: dict[str, Any]
 
 
-def promote_checkpoint(database: Database, checkpoint_id: str, name: str | None) -> Policy:
-    """Makes a policy checkpoint servable as the next version of `name` (default: its job's)."""
+def promote_checkpoint(
+    database: Database, checkpoint_id: str, name: str | None, *, force: bool = False
+) -> Policy:
+    """Makes a policy checkpoint servable as the next version of `name` (default: its job's).
+    `force`: also one that was learnt from a log and never judged."""
     require_storable("checkpoint", checkpoint_id)
     with database.write() as session:
         job = _lock_job_of(session, checkpoint_id)
@@ -48,7 +51,24 @@ def promote_checkpoint(database: Database, checkpoint_id: str, name: str | None)
                 "checkpoint (kind=policy) can be served.",
                 param="checkpoint_id",
             )
+        if not force:
+            _require_evaluation(session, job, checkpoint_id)
         return _promote(session, job, checkpoint_id, name or job.name)
+
+
+def _require_evaluation(session: Session, job: Job, checkpoint_id: str) -> None:
+    """Whoever acts in an environment has been seen there; of a policy from a log nothing is known
+    without."""
+    if job.spec["algorithm"].get("mode") != "offline":
+        return
+    query = select(Evaluation.id).where(Evaluation.checkpoint_id == checkpoint_id)
+    if session.scalars(query).first() is None:
+        raise NotEvaluated(
+            f"checkpoint_id={checkpoint_id!r} was learnt from a log and judged by none of it "
+            "(environment.kwargs.validation_fraction is 0): nothing says what it is worth. "
+            "force=true promotes it all the same.",
+            param="checkpoint_id",
+        )
 
 
 def _lock_job_of(session: Session, checkpoint_id: str) -> Job | None:

@@ -39,6 +39,7 @@ class EvaluationResult:
     returns: Sequence[float]
     lengths: Sequence[int]
     seeds: Sequence[int]
+    estimate: dict[str, Any] | None = None  # of a policy that was judged by a log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,10 @@ def record_evaluation(
     """The returns and the policy's bytes in one transaction. Returns the checkpoint's id.
 
     Older policy checkpoints go, but for the best one, the `keep` latest and the promoted ones.
+    Without returns there was nothing to judge the policy by: it is kept without an evaluation.
     """
+    if not result.returns:
+        return _record_policy_alone(database, claim, result.step, bundle, keep=keep)
     mean = math.fsum(result.returns) / len(result.returns)
     with database.write() as session:
         update_owned(session, claim, step=result.step)
@@ -161,6 +165,7 @@ def record_evaluation(
                 returns=list(result.returns),
                 lengths=list(result.lengths),
                 seeds=list(result.seeds),
+                estimate=result.estimate,
                 checkpoint_id=checkpoint,
                 created_at=session.execute(select(now_ms())).scalar_one(),
             )
@@ -176,6 +181,17 @@ def record_evaluation(
             "best": best == checkpoint,
         }
         append_event(session, claim.job_number, "evaluation", data, attempt=claim.epoch)
+    return checkpoint
+
+
+def _record_policy_alone(
+    database: Database, claim: Claim, step: int, bundle: PolicyBundle, *, keep: int
+) -> str:
+    with database.write() as session:
+        update_owned(session, claim, step=step)
+        checkpoint = _insert_policy_checkpoint(session, claim, step, bundle)
+        session.flush()
+        _prune_policies(session, claim, keep, checkpoint)
     return checkpoint
 
 

@@ -24,6 +24,8 @@ from store.algorithm_spec import AlgorithmSpec
 from store.baselines import what_is_wrong_with
 from store.catalogue import CATALOGUE, EnvironmentEntry
 from store.dataset_fact import DatasetFact, what_is_wrong
+from store.init_from_spec import InitFromSpec
+from store.offline import refuse_misfits
 from store.spec_part import Part, refused, shown
 
 ID_PREFIXES = ("pol_", "job_", "ckpt_", "grp_")
@@ -210,7 +212,9 @@ class EnvironmentSpec(Part):
 
     @property
     def entry(self) -> EnvironmentEntry:
-        return CATALOGUE[self.id]
+        """As its dataset makes it, once that is known."""
+        entry = CATALOGUE[self.id]
+        return entry if self.dataset is None else self.dataset.fitted(entry)
 
     @property
     def form(self) -> ObservationForm:
@@ -276,36 +280,6 @@ class CheckpointingSpec(Part):
     )
 
 
-Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-
-
-class InitFromSpec(Part):
-    """Asked for by one of `checkpoint_id` and `job_id`; once resolved (`store.warm_start`) it has
-    both, and the `sha256`."""
-
-    checkpoint_id: Reference | None = Field(default=None, description="Of kind training.")
-    job_id: Reference | None = Field(default=None, description="Instead: its newest one.")
-    load: Literal["weights", "all"] = Field(
-        default="weights",
-        description="all: with the optimisers and the replay, so that it learns from step 1.",
-    )
-    sha256: str | None = Field(
-        default=None,
-        pattern=r"^[0-9a-f]{64}$",
-        description="The checkpoint's: it follows from the rest.",
-        json_schema_extra={"readOnly": True},
-    )
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        given = [name for name in ("checkpoint_id", "job_id") if getattr(self, name) is not None]
-        if len(given) != (1 if self.sha256 is None else 2):
-            told = " and ".join(f"{name}={shown(getattr(self, name))}" for name in given) or "none"
-            text = f"init_from names {told}: give one of checkpoint_id and job_id"
-            raise refused(given[0] if given else "checkpoint_id", f"{text}, and no sha256")
-        return self
-
-
 class JobSpec(Part):
     """`every_steps` and `epsilon` are never null once resolved."""
 
@@ -339,6 +313,7 @@ class JobSpec(Part):
         }
         for key, value in resolved.items():
             object.__setattr__(self, key, value)  # frozen for everyone else
+        refuse_misfits(self)
         return self
 
     def _epsilon(self) -> float:
@@ -378,7 +353,8 @@ class JobSpec(Part):
 
     def _warm_up_warnings(self) -> list[str]:
         warmup = getattr(self.algorithm.hyperparameters, "warmup_steps", 0)
-        if (total := self.budget.total_steps) > warmup:
+        total = self.budget.total_steps
+        if total > warmup or self.algorithm.mode == "offline":
             return []
         return [
             f"budget.total_steps={total} end within the {warmup} random steps of the warm-up "

@@ -237,6 +237,7 @@ class Evaluation(Table):
     returns: Mapped[list[Any]]  # one per episode
     lengths: Mapped[list[Any]]
     seeds: Mapped[list[Any]]
+    estimate: Mapped[dict[str, Any] | None]  # of a policy that was judged by a log, not played
     checkpoint_id: Mapped[str | None] = mapped_column(
         ForeignKey("checkpoints.id", ondelete="SET NULL")
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mrq_core.run import DatasetFile, TrainingRun, WarmStart
+from mrq_core.run import DatasetFile, Offline, TrainingRun, WarmStart
 from store.algorithm_spec import AlgorithmSpec
 from store.spec import JobSpec, log_every_steps
 
@@ -30,6 +30,7 @@ def training_run(spec: JobSpec, device: str, dataset: str | None = None) -> Trai
         target_return=spec.early_stopping.target_return,
         seed=spec.seed,
         warm_start=_warm_start(spec),
+        offline=None if (told := spec.algorithm.offline) is None else Offline(alpha=told.alpha),
         evaluation_every=spec.evaluation.every_steps,
         evaluation_episodes=spec.evaluation.episodes,
         evaluation_mode=spec.evaluation.action_mode,
@@ -60,5 +61,9 @@ def _dataset_file(spec: JobSpec, path: str | None) -> DatasetFile | None:
         return None
     assert path is not None, "the supervisor has brought it"
     return DatasetFile(
-        path=path, sha256=fact.sha256, roles=fact.roles, features=tuple(fact.features)
+        path=path,
+        sha256=fact.sha256,
+        roles=fact.roles,
+        features=tuple(fact.features),
+        choices=fact.choices if fact.role == "transitions" else None,
     )

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from mrq_core.config import NETWORK_SETTINGS, REPLAY_SETTINGS
 from store.errors import InvalidInput, NotFound
+from store.init_from_spec import InitFromSpec
 from store.pins import hold
-from store.spec import EnvironmentSpec, InitFromSpec, JobSpec
+from store.spec import EnvironmentSpec, JobSpec
 from store.states import CheckpointKind, Reason
 from store.tables import Checkpoint, Job
 

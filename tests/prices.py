@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mrq_core.csv_table import Limits
 from mrq_core.markets.series import Series, read_series
-from mrq_core.markets.table import Limits
 
 HEADER = ("Date", "Open", "High", "Low", "Close", "Volume")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from store.artifacts import CheckpointCorrupt, require_space
 from store.checkpoint_files import CheckpointFiles
 from store.database import Database
+from store.init_from_spec import InitFromSpec
 from store.ownership import Claim, resumable_checkpoints
 from store.results import record_warning
-from store.spec import InitFromSpec, JobSpec
+from store.spec import JobSpec
 from store.states import Reason
 from store.storage import Artifacts
 from store.tables import Checkpoint

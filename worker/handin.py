@@ -157,6 +157,7 @@ class HandIn:
             returns=body["returns"],
             lengths=body["lengths"],
             seeds=body["seeds"],
+            estimate=body.get("estimate"),
         )
         bundle = PolicyBundle(onnx=onnx, manifest=body["manifest"])
         record_evaluation(self._database, self._claim, result, bundle, keep=self._keep)

@@ -152,6 +152,7 @@ class Reporter:
             "lengths": list(event.lengths),
             "seeds": list(event.seeds),
             "action_mode": event.action_mode,
+            "estimate": None if event.estimate is None else event.estimate.to_json(),
             "manifest": bundle.manifest,
         }
         return Message(Kind.EVALUATION, body, bundle.onnx)

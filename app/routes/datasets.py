@@ -3,7 +3,7 @@
 import io
 from contextlib import suppress
 from itertools import islice
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -15,8 +15,10 @@ from app.dataset_views import dataset_detail, dataset_views
 from app.deps import DatabaseDep, DatasetFilesDep, ReadSession, SettingsDep
 from app.schemas import Page
 from app.uploads import received, require_csv
-from mrq_core.markets.table import MAX_LINE_BYTES, CsvTable, Limits, TableRefused
+from mrq_core.csv_table import MAX_LINE_BYTES, CsvTable, Limits, TableRefused
+from mrq_core.logged.reading import ActionKind
 from store.database import Database
+from store.dataset_fact import Role
 from store.dataset_files import file_name
 from store.datasets import Upload, add_dataset, delete_dataset, find_dataset, list_datasets
 from store.errors import InvalidInput
@@ -41,7 +43,11 @@ class UploadQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[Name, AfterValidator(_no_dataset_id)]
-    role: Literal["timeseries"] = "timeseries"
+    role: Role = "timeseries"
+    actions: ActionKind | None = Field(
+        default=None,
+        description="Of transitions. Left out: discrete if one column of whole numbers has them.",
+    )
     map: list[ColumnName] = Field(
         default_factory=list,
         max_length=16,
@@ -90,7 +96,12 @@ async def upload_dataset(
     mapped = query.mapped()
     async with received(request, settings.data_dir / "uploads") as path:
         upload = Upload(
-            path=path, name=query.name, role=query.role, mapped=mapped, dropped=query.drop
+            path=path,
+            name=query.name,
+            role=query.role,
+            mapped=mapped,
+            dropped=query.drop,
+            actions=query.actions,
         )
         async with request.app.state.checking:
             dataset, is_new = await run_in_threadpool(

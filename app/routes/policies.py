@@ -24,6 +24,7 @@ class Promotion(BaseModel):
 
     checkpoint_id: str = Field(max_length=128)
     name: Name | None = Field(default=None, description="The job's name if left out.")
+    force: bool = Field(default=False, description="Also one that was never evaluated.")
 
 
 class PolicyQuery(BaseModel):
@@ -37,7 +38,9 @@ class PolicyQuery(BaseModel):
 @router.post("", status_code=201, response_model=PolicyView)
 def create_policy(body: JsonBody, database: DatabaseDep, policies: PoliciesDep) -> Json:
     promotion = parse(Promotion, body)
-    policy = promote_checkpoint(database, promotion.checkpoint_id, promotion.name)
+    policy = promote_checkpoint(
+        database, promotion.checkpoint_id, promotion.name, force=promotion.force
+    )
     policies.forget_name(policy.name)
     with database.read() as session:
         shown = policy_view(session, policy)

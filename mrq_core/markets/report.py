@@ -19,7 +19,7 @@ def report_on(series: Series) -> dict[str, Any]:
     """JSON. LooksAhead if a column is a copy of the future."""
     ahead = looking_ahead(series)
     columns = [
-        _column(name, role, series.values[:, index])
+        describe_column(name, role, series.values[:, index])
         for index, (name, role) in enumerate(_named(series))
     ]
     return {
@@ -46,7 +46,7 @@ def _named(series: Series) -> list[tuple[str, str]]:
     return list(zip(series.columns.names, roles, strict=True))
 
 
-def _column(name: str, role: str, values: Values) -> dict[str, Any]:
+def describe_column(name: str, role: str, values: Values) -> dict[str, Any]:
     low, high = float(values.min()), float(values.max())
     counts, edges = np.histogram(values, BINS)
     return {

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from mrq_core.markets.table import (
+from mrq_core.csv_table import (
     MAX_PROBLEMS,
     CsvTable,
     Limits,

@@ -4,6 +4,7 @@ naming it in the id: `mrq_core.tasks:mrq/Catch-v0`."""
 import gymnasium
 
 from mrq_core.tasks.catch import FALLS_PER_EPISODE, STEPS_PER_FALL
+from mrq_core.tasks.logged import EPISODE_STEPS as LOGGED_STEPS
 from mrq_core.tasks.trading import EPISODE_STEPS
 
 gymnasium.register(
@@ -35,4 +36,9 @@ gymnasium.register(
     id="mrq/Trading-v0",
     entry_point="mrq_core.tasks.trading:Trading",
     max_episode_steps=EPISODE_STEPS,
+)
+gymnasium.register(
+    id="mrq/Logged-v0",
+    entry_point="mrq_core.tasks.logged:Logged",
+    max_episode_steps=LOGGED_STEPS,
 )

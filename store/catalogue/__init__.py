@@ -17,6 +17,7 @@ from store.catalogue import (
     drone,
     games,
     health,
+    logs,
     markets,
     minatar,
     mujoco,
@@ -45,6 +46,7 @@ AREAS = (
     games,
     health,
     markets,
+    logs,
 )
 
 OURS: Mapping[str, EnvironmentEntry] = {entry.id: entry for area in AREAS for entry in area.ENTRIES}

@@ -62,7 +62,7 @@ class EnvironmentEntry:
     entry_point: str = ""  # of the operator's own
     # A job needs a dataset of this role, and `frame_shape` follows from its columns: what stands
     # here is of a dataset without any but the needed ones.
-    dataset_role: Literal["", "timeseries"] = ""
+    dataset_role: Literal["", "timeseries", "transitions"] = ""
     extra: Extra | None  # None: the operator's own
     licence: str
     suggestion: Suggestion

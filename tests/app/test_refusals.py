@@ -67,7 +67,7 @@ def test_a_bad_job_names_field_value_and_what_is_allowed(
         ("environment", "id, kwargs, max_episode_steps, action_repeat, history, limit_terminates"),
         ("environment.kwargs", "g"),
         ("environment.observation", "kind, shape"),
-        ("algorithm", "name, preset, hyperparameters"),
+        ("algorithm", "name, mode, preset, hyperparameters, offline"),
         ("algorithm.hyperparameters", "zs_dim, zsa_dim"),
         ("budget", "total_steps, max_episodes, max_seconds"),
         ("evaluation", "every_steps, episodes, action_mode, epsilon"),

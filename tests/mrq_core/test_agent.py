@@ -180,9 +180,15 @@ class Diary(Agent):
         self.entries.append("value")
         return super().update_value(batch, noise)
 
-    def update_policy(self, zs: Tensor, noise: Noise, mask: Tensor | None = None) -> Tensor:
+    def update_policy(
+        self,
+        zs: Tensor,
+        noise: Noise,
+        mask: Tensor | None = None,
+        logged: Tensor | None = None,
+    ) -> Tensor:
         self.entries.append("policy")
-        return super().update_policy(zs, noise, mask)
+        return super().update_policy(zs, noise, mask, logged)
 
 
 def test_the_order_of_a_target_cycle() -> None:

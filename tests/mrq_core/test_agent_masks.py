@@ -85,9 +85,11 @@ def test_training_passes_each_states_own_mask_on() -> None:
     seen: list[Tensor | None] = []
     update = agent.update_policy
 
-    def written_down(zs: Tensor, noise: Noise, mask: Tensor | None = None) -> Tensor:
+    def written_down(
+        zs: Tensor, noise: Noise, mask: Tensor | None, logged: Tensor | None
+    ) -> Tensor:
         seen.append(mask)
-        return update(zs, noise, mask)
+        return update(zs, noise, mask, logged)
 
     sampled = replay.sample_value
 

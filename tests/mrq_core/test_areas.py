@@ -22,7 +22,7 @@ ONE_OF_EACH = {
     "health": "Sepsis/ICU-Sepsis-v2",
     "markets": "mrq/Trading-v0",
 }
-ELSEWHERE = {"classic control", "toy text", "box2d", "pixels", "mujoco"}
+ELSEWHERE = {"classic control", "toy text", "box2d", "pixels", "mujoco", "markets", "logs"}
 
 
 def test_no_area_is_left_out() -> None:

@@ -5,8 +5,8 @@ import io
 import numpy as np
 import pytest
 
+from mrq_core.csv_table import Limits, TableRefused, TooLarge, number_in, time_in
 from mrq_core.markets.series import choose_columns, read_series
-from mrq_core.markets.table import Limits, TableRefused, TooLarge, number_in, time_in
 from tests.prices import csv_of, rows, series_of
 
 SMALL = Limits(rows=500, columns=10, cells=4_000)

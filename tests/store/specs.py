@@ -37,10 +37,18 @@ def environment(id: str = "Pendulum-v1", **kwargs: Any) -> dict[str, Any]:
 def whole(id: str) -> dict[str, Any]:
     """With a dataset, as it is looked up for an environment that needs one."""
     roles = {role: role for role in ("timestamp", "open", "high", "low", "close", "volume")}
-    fact = {"sha256": "0" * 64, "rows": 1_000, "roles": roles, "features": ["mood"]}
+    fact: dict[str, Any] = {"sha256": "0" * 64, "rows": 1_000, "roles": roles, "features": ["mood"]}
     needs = CATALOGUE[id].dataset_role
+    if needs == "transitions":
+        roles = {role: role for role in ("episode", "action", "reward", "terminated")}
+        fact |= {"role": needs, "roles": roles, "episodes": 50, "choices": 3}
     return {"id": id, **({"dataset_id": "ds_00", "dataset": fact} if needs else {})}
 
 
 def around(**values: Any) -> dict[str, Any]:
     return {"environment": {"id": "Pendulum-v1"} | values}
+
+
+def mode_of(id: str) -> str:
+    """The only `algorithm.mode` that a job there may have."""
+    return "offline" if CATALOGUE[id].dataset_role == "transitions" else "online"

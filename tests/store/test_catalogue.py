@@ -11,6 +11,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from mrq_core.environments import Environment, Frame, Outcome, make_environment
+from mrq_core.errors import EnvironmentFault
 from store.catalogue import CATALOGUE, EnvironmentEntry, Kwargs
 from store.spec import JobSpec
 
@@ -23,9 +24,16 @@ def build(entry: EnvironmentEntry, kwargs: dict[str, Any]) -> "gymnasium.Env[Any
 
 def defaults(entry: EnvironmentEntry) -> dict[str, Any]:
     environment = {"id": entry.id}
-    if entry.dataset_role:  # without its file it makes a series of its own
+    if entry.dataset_role:  # without its file it makes data of its own
         environment["dataset_id"] = "any"
-    spec = JobSpec.model_validate({"environment": environment, "budget": {"total_steps": 1}})
+    mode = "offline" if entry.dataset_role == "transitions" else "online"
+    spec = JobSpec.model_validate(
+        {
+            "environment": environment,
+            "algorithm": {"mode": mode},
+            "budget": {"total_steps": 1},
+        }
+    )
     return spec.environment.kwargs
 
 
@@ -40,15 +48,16 @@ WITH_KWARGS = [
 ]
 EVERY_WITH_KWARGS = pytest.mark.parametrize("entry", WITH_KWARGS, ids=[e.id for e in WITH_KWARGS])
 STEPS = 50
+LOG = CATALOGUE["mrq/Logged-v0"]
 
 
 # All games of Atari are made alike, and each loads its ROM anew at every reset: a few are played.
 PLAYED = [
     entry
     for entry in CATALOGUE.values()
-    if entry.area != "atari" or entry.id.split("/")[1][0] in "PQ"
+    if entry is not LOG and (entry.area != "atari" or entry.id.split("/")[1][0] in "PQ")
 ]
-NOT_PLAYED = [entry for entry in CATALOGUE.values() if entry not in PLAYED]
+NOT_PLAYED = [entry for entry in CATALOGUE.values() if entry not in [*PLAYED, LOG]]
 
 
 @pytest.mark.parametrize("entry", NOT_PLAYED, ids=[entry.id for entry in NOT_PLAYED])
@@ -58,6 +67,16 @@ def test_a_game_has_the_spaces_of_its_entry(entry: EnvironmentEntry) -> None:
     assert isinstance(actions, gymnasium.spaces.Discrete)
     assert (actions.n, (1, *(frame.shape or ()))) == (entry.action_dim, entry.frame_shape)
     env.close()
+
+
+def test_a_log_has_the_spaces_of_its_entry_and_is_not_acted_in() -> None:
+    environment = Environment(LOG.gymnasium_id, defaults(LOG), LOG.max_episode_steps)
+    assert environment.form == LOG.form()
+    assert environment.codec.components == LOG.action_components
+    environment.reset(0, 0)
+    with pytest.raises(EnvironmentFault, match="a log cannot be acted in"):
+        environment.step(np.int64(0), 1)
+    environment.close()
 
 
 @pytest.mark.parametrize("entry", PLAYED, ids=[entry.id for entry in PLAYED])
@@ -124,7 +143,8 @@ def test_every_kwarg_is_taken_at_its_bounds_and_keeps_the_spaces(entry: Environm
         assert env.observation_space == plain.observation_space, kwargs
         assert env.action_space == plain.action_space, kwargs
         env.reset(seed=0)
-        env.step(env.action_space.sample())
+        if entry is not LOG:
+            env.step(env.action_space.sample())
         env.close()
     plain.close()
 

@@ -9,7 +9,7 @@ from store.catalogue import CATALOGUE
 from store.errors import EstimateTooLarge
 from store.estimate import BYTES_PER_PARAMETER, estimate, refuse_if_too_large
 from store.spec import JobSpec
-from tests.store.specs import hyperparameters, made, whole
+from tests.store.specs import hyperparameters, made, mode_of, whole
 
 
 def test_the_estimate_of_a_small_job_by_hand() -> None:
@@ -54,7 +54,9 @@ def test_no_spec_that_is_allowed_breaks_the_estimate() -> None:
     values = {name: int(v) if kinds[name] == "int" else v for name, v in largest.items()}
     for entry in CATALOGUE:
         spec = made(
-            environment=whole(entry), budget={"total_steps": 10**8}, **hyperparameters(**values)
+            environment=whole(entry),
+            budget={"total_steps": 10**8},
+            algorithm=hyperparameters(**values)["algorithm"] | {"mode": mode_of(entry)},
         )
         with pytest.raises(EstimateTooLarge):
             refuse_if_too_large(spec, 2**30)

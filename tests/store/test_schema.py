@@ -26,7 +26,7 @@ from store.settings import Settings
 from store.tables import Checkpoint, Job, Table
 from tests.store.acting import change, evaluate, running, spec, submit
 
-HEAD = "0005"
+HEAD = "0006"
 ROOT = Path(migrations.__file__).parent.parent
 
 
@@ -206,6 +206,26 @@ def test_datasets_go_with_a_downgrade_that_keeps_the_jobs(empty: Database) -> No
         (kept,) = connection.execute(select(Job.spec)).scalars().all()
     assert "history" in kept["environment"]
     assert {"dataset_id", "dataset"} & kept["environment"].keys() == set()
+    schema.migrate(empty)
+
+
+def test_the_mode_of_learning_goes_with_a_downgrade_but_not_from_a_job_on_a_log(
+    empty: Database,
+) -> None:
+    config = schema._config(empty)
+    schema.migrate(empty)
+    submit(empty)
+    submit(empty)
+    with empty.write() as session:
+        job = session.scalars(select(Job).order_by(Job.number.desc())).first()
+        assert job is not None
+        algorithm = job.spec["algorithm"] | {"mode": "offline", "offline": {"alpha": 2.5}}
+        job.spec = job.spec | {"algorithm": algorithm}
+    command.downgrade(config, "0005")
+    with empty.engine.connect() as connection:
+        first, second = connection.execute(select(Job.spec).order_by(Job.number)).scalars()
+    assert {"mode", "offline"} & first["algorithm"].keys() == set()
+    assert second["algorithm"]["mode"] == "offline"
     schema.migrate(empty)
 
 

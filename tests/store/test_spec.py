@@ -31,8 +31,10 @@ def test_every_default_is_filled_in() -> None:
         },
         "algorithm": {
             "name": "mrq",
+            "mode": "online",
             "preset": "paper",
             "hyperparameters": asdict(PRESETS["paper"]),
+            "offline": None,
         },
         "budget": {"total_steps": 1000, "max_episodes": None, "max_seconds": None},
         "evaluation": {

@@ -7,12 +7,12 @@ import pytest
 
 from store.catalogue import CATALOGUE
 from store.spec import JobSpec
-from tests.store.specs import made, refusal, whole
+from tests.store.specs import made, mode_of, refusal, whole
 
 
 @pytest.mark.parametrize("environment_id", CATALOGUE)
 def test_a_resolved_spec_of_every_environment_may_be_posted_again(environment_id: str) -> None:
-    spec = made(environment=whole(environment_id))
+    spec = made(environment=whole(environment_id), algorithm={"mode": mode_of(environment_id)})
     assert JobSpec.model_validate(spec.to_json()) == spec
 
 

@@ -1,0 +1,1 @@
+"""Logged transitions: read and checked, learnt from, and what a policy is worth by them."""
