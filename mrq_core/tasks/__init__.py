@@ -36,3 +36,7 @@ gymnasium.register(
     entry_point="mrq_core.tasks.trading:Trading",
     max_episode_steps=EPISODE_STEPS,
 )
+gymnasium.register(
+    id="mrq/Recommend-v0",
+    entry_point="mrq_core.tasks.recommend:Recommend",  # it ends by itself
+)

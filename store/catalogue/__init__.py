@@ -21,6 +21,7 @@ from store.catalogue import (
     minatar,
     mujoco,
     pixels,
+    recommendation,
     robotics,
     toy_text,
 )
@@ -45,6 +46,7 @@ AREAS = (
     games,
     health,
     markets,
+    recommendation,
 )
 
 OURS: Mapping[str, EnvironmentEntry] = {entry.id: entry for area in AREAS for entry in area.ENTRIES}
