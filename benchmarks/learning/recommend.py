@@ -9,7 +9,9 @@ the interval is a 95 % bootstrap over users, paired where two policies are compa
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,10 @@ RESAMPLES = 10_000
 Clicks = NDArray[np.float64]  # (U,), of each held-out user
 
 
-def training_run(seed: int, steps: int) -> TrainingRun:
+def training_run(seed: int, steps: int, changes: Mapping[str, Any]) -> TrainingRun:
     return TrainingRun(
         environment_id="mrq/Recommend-v0",
-        hyperparameters=PRESETS["small"],
+        hyperparameters=dataclasses.replace(PRESETS["small"], **changes),
         total_steps=steps,
         seed=seed,
         evaluation_every=EVALUATION_EVERY,
@@ -44,10 +46,12 @@ def training_run(seed: int, steps: int) -> TrainingRun:
     )
 
 
-def learned(ratings: Ratings, seed: int, steps: int) -> dict[int, Clicks]:
+def learned(
+    ratings: Ratings, seed: int, steps: int, changes: Mapping[str, Any]
+) -> dict[int, Clicks]:
     """Clicks by step."""
     curve = {}
-    for event in train(training_run(seed, steps)):
+    for event in train(training_run(seed, steps, changes)):
         if isinstance(event, Evaluated):
             curve[event.step] = clicks_of_policy(ratings, event.export_policy().onnx)
             print(f"seed {seed} step {event.step}: {curve[event.step].mean():.3f}", flush=True)
@@ -74,12 +78,14 @@ def clicks_of_policy(ratings: Ratings, onnx: bytes) -> Clicks:
 
 def clicks_by_popularity(ratings: Ratings) -> Clicks:
     best = ratings.by_popularity()[:RECOMMENDATIONS]
-    return ratings.liked[ratings.users(held_out=True)][:, best].sum(axis=1).astype(float)
+    clicks: Clicks = ratings.liked[ratings.users(held_out=True)][:, best].sum(axis=1).astype(float)
+    return clicks
 
 
 def clicks_at_random(ratings: Ratings) -> Clicks:
     """Exact: what a user likes of all films, times what is shown of them."""
-    return ratings.liked[ratings.users(held_out=True)].mean(axis=1) * RECOMMENDATIONS
+    clicks: Clicks = ratings.liked[ratings.users(held_out=True)].mean(axis=1) * RECOMMENDATIONS
+    return clicks
 
 
 def interval(values: Clicks) -> tuple[float, float]:
@@ -103,6 +109,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--hyperparameters", type=json.loads, default={}, help="JSON")
     options = parser.parse_args()
     torch.set_num_threads(1)
     ratings = movielens()
@@ -113,12 +120,13 @@ def main() -> None:
     }
     curves = {}
     for seed in options.seeds:
-        curve = learned(ratings, seed, options.steps)
+        curve = learned(ratings, seed, options.steps, options.hyperparameters)
         curves[seed] = {step: round(float(clicks.mean()), 3) for step, clicks in curve.items()}
         rows[f"MR.Q, seed {seed}"] = summary(curve[options.steps], popular)
     result = {
         "users": len(popular),
         "steps": options.steps,
+        "hyperparameters": options.hyperparameters,
         "rows": rows,
         "curves": curves,
         "commit": commit(),
@@ -128,7 +136,9 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "recommend.json").write_text(json.dumps(result, indent=1) + "\n")
     for name, row in rows.items():
-        print(f"{name:14} {row['clicks']:.3f} {row['interval']}", row["above_most_popular_interval"])
+        print(
+            f"{name:14} {row['clicks']:.3f} {row['interval']}", row["above_most_popular_interval"]
+        )
 
 
 if __name__ == "__main__":
