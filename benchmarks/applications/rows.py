@@ -47,6 +47,7 @@ APPLICATIONS = (
     "glucosim/ClosedLoop-v0",
     "Sepsis/ICU-Sepsis-v2",
     "mrq/Trading-v0",
+    "mrq/Recommend-v0",
 )
 
 

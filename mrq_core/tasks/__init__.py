@@ -42,3 +42,7 @@ gymnasium.register(
     entry_point="mrq_core.tasks.logged:Logged",
     max_episode_steps=LOGGED_STEPS,
 )
+gymnasium.register(
+    id="mrq/Recommend-v0",
+    entry_point="mrq_core.tasks.recommend:Recommend",  # it ends by itself
+)

@@ -22,6 +22,7 @@ from store.catalogue import (
     minatar,
     mujoco,
     pixels,
+    recommendation,
     robotics,
     toy_text,
 )
@@ -47,6 +48,7 @@ AREAS = (
     health,
     markets,
     logs,
+    recommendation,
 )
 
 OURS: Mapping[str, EnvironmentEntry] = {entry.id: entry for area in AREAS for entry in area.ENTRIES}
