@@ -11,7 +11,7 @@ from app.auth import Authentication
 from app.body_limit import BodyLimit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
-from app.limits import act_limit, body_limits
+from app.limits import array_limit, body_limits, usual_limit
 from app.pages import backtest_routes as backtest_pages
 from app.pages import group_routes as group_pages
 from app.pages import routes as pages
@@ -69,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit_of=body_limits(settings))
-    act = Act(settings.max_batch, act_limit(settings))
+    act = Act(settings.max_batch, usual_limit(settings), array_limit(settings))
     app.add_middleware(Authentication, key=lambda: app.state.api_key)
     app.add_middleware(RequestContext)
     app.door = ActDoor(act, key=lambda: app.state.api_key)

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, gt=0)
     # Of a checkpoint that is imported: a replay of a million pixel frames is the largest.
     max_import_bytes: int = Field(default=16 << 30, gt=0)
-    # Of a request for actions: 256 observations of four frames of 84 by 84.
+    # Of observations as bytes: 256 of four frames of 84 by 84.
     max_act_bytes: int = Field(default=8 << 20, gt=0)
     max_batch: int = Field(default=256, ge=1)
 

@@ -34,9 +34,11 @@ def act_route(act: "Act") -> Route:
 
 
 class Act:
-    def __init__(self, max_batch: int, limit: Limit) -> None:
+    def __init__(self, max_batch: int, json_limit: Limit, array_limit: Limit) -> None:
+        """JSON keeps the event loop while it is read; an array's bytes cost next to nothing."""
         self.max_batch = max_batch
-        self.limit = limit
+        self.json_limit = json_limit
+        self.array_limit = array_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reference = scope["path_params"]["reference"]
@@ -64,7 +66,8 @@ class Act:
     ) -> Reply:
         begun = time.perf_counter_ns()
         form, reply = request_form(headers), reply_form(headers)
-        body = await self._read_all(receive, headers)
+        limit = self.json_limit if form.is_json else self.array_limit
+        body = await _read_all(receive, headers, limit)
         policy = policies.at_hand(reference)
         typed = policy.reader.read(body) if policy is not None and form.is_json else None
         if policy is not None and typed is not None:
@@ -88,23 +91,6 @@ class Act:
         answered = Answered(policy, request_id(scope), asked, actions, forwarded, more, begun)
         return (reply or form.reply)(answered)
 
-    async def _read_all(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced[:20]) > self.limit.allowed_bytes:
-            raise refuse_too_large(self.limit)
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        while message.get("more_body", False):
-            if len(body) > self.limit.allowed_bytes:
-                raise refuse_too_large(self.limit)
-            message = await receive()
-            body += message.get("body", b"")
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        if len(body) > self.limit.allowed_bytes:
-            raise refuse_too_large(self.limit)
-        return body
-
 
 def first_headers(scope: Scope) -> dict[bytes, bytes]:
     """Of those of one name the first, as everywhere here."""
@@ -115,6 +101,24 @@ async def send_reply(send: Send, reply: Reply) -> None:
     headers, body = reply
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _read_all(receive: Receive, headers: Mapping[bytes, bytes], limit: Limit) -> bytes:
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced[:20]) > limit.allowed_bytes:
+        raise refuse_too_large(limit)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body", False):
+        if len(body) > limit.allowed_bytes:
+            raise refuse_too_large(limit)
+        message = await receive()
+        body += message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    if len(body) > limit.allowed_bytes:
+        raise refuse_too_large(limit)
+    return body
 
 
 def _deadline(begun: int, deadline_ms: float | None) -> int | None:
