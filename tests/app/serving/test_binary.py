@@ -24,8 +24,11 @@ ROWS = np.random.default_rng(5).standard_normal((4, 3)).astype(np.float32)
 @pytest.fixture(autouse=True)
 def _trained(database: Database, settings: Settings) -> None:
     trained_job(database, settings, name="swing")
+
+
+@pytest.fixture
+def seen(database: Database, settings: Settings) -> None:
     trained_job(database, settings, pixel_bundle(2, SHAPE), name="seen")
-    trained_job(database, settings, linear_bundle(DISCRETE), name="choice")
 
 
 def post(client: TestClient, reference: str, content: bytes, headers: dict[str, str]) -> Any:
@@ -82,7 +85,7 @@ def test_accept_chooses_the_answers_form(client: TestClient) -> None:
     assert raw(client, ROWS, Accept="text/html").headers["content-type"] == RAW
 
 
-def test_pixels_are_stacked_frames(client: TestClient) -> None:
+def test_pixels_are_stacked_frames(client: TestClient, seen: None) -> None:
     frames = np.zeros((3, 2, *SHAPE), np.uint8)
     frames[0, 1, :, 0] = 255  # a bright first row of the newest frame: the first action
     frames[1, 0] = 255
@@ -105,14 +108,17 @@ def test_other_numbers_are_converted(client: TestClient, dtype: str) -> None:
     )
 
 
-def test_numbers_that_a_space_of_bytes_cannot_hold(client: TestClient) -> None:
+def test_numbers_that_a_space_of_bytes_cannot_hold(client: TestClient, seen: None) -> None:
     for value, code in ((0.5, "observation_dtype"), (256.0, "observation_out_of_range")):
         frames = np.full((2, *SHAPE), value, np.float32)
         answer = raw(client, frames, "seen")
         assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
-def test_the_other_fields_are_headers(client: TestClient) -> None:
+def test_the_other_fields_are_headers(
+    client: TestClient, database: Database, settings: Settings
+) -> None:
+    trained_job(database, settings, linear_bundle(DISCRETE), name="choice")
     body = {"observations": ROWS.tolist(), "mode": "sample", "seed": 7, "action_mask": [0, 1]}
     expected = client.post("/policies/choice/act", json=body).json()["actions"]
     options = {"X_Mode": "sample", "X_Seed": "7", "X_Action_Mask": "[0, 1]", "X_Deadline_Ms": "9e3"}
