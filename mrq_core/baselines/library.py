@@ -205,7 +205,9 @@ class OnPolicyLearner(LibraryLearner):
 
 def _off_policy(settings: OffPolicy, run: TrainingRun, course: Course) -> Any:
     common = _common(settings, run, course) | {
-        "buffer_size": settings.buffer_size,
+        # It is allocated whole. One that is never filled is the same as a larger one, also to a
+        # run that is continued for longer.
+        "buffer_size": min(settings.buffer_size, run.total_steps + 1),
         "learning_starts": settings.warmup_steps,
         "train_freq": settings.train_every,
         "gradient_steps": settings.updates,

@@ -10,9 +10,9 @@ from mrq_core.baselines.settings import DQN, PPO, SAC, TD3, QLearning
 from mrq_core.events import CheckpointDue, Event
 from mrq_core.run import TrainingRun
 
-STEPS = 90
+STEPS = 120
 _SMALL = {"hidden_dim": 8, "batch_size": 8}
-# The replay wraps around; the first update comes mid-episode.
+# The replay wraps around at step 100; the first update comes mid-episode.
 _REPLAY = {**_SMALL, "buffer_size": 100, "warmup_steps": 30}
 _DQN = DQN(**_REPLAY, target_update_every=20, exploration_steps=60, train_every=3, updates=2)
 _PPO = PPO(**_SMALL, rollout_steps=32, epochs=2)

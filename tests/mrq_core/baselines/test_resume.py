@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,12 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
-# In the warm-up, and twice later, mid-episode and between two updates.
+# In the warm-up, and later mid-episode, between two updates, and where the replay has wrapped.
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupted_and_resumed(name: str, tmp_path: Path) -> None:
     run = a_run(name)
     events = follow(train(run), tmp_path / "whole")
-    stops = (11, 41, 77)
+    stops = (11, 41, 77, 109)
 
     seen: list[Event] = []
     resume_from = None
@@ -52,6 +53,17 @@ def test_interrupted_and_resumed(name: str, tmp_path: Path) -> None:
     assert ends == contents(tmp_path / "whole" / last)
     networks = [load_file(tmp_path / "parts" / str(at) / "agent.safetensors") for at in (11, STEPS)]
     assert any(networks[0][key].tobytes() != networks[1][key].tobytes() for key in networks[0])
+
+
+@pytest.mark.parametrize("name", ["dqn", "sac"])
+def test_continued_for_longer(name: str, tmp_path: Path) -> None:
+    run = a_run(name)
+    follow(train(run), tmp_path / "whole")
+    follow(train(replace(run, total_steps=70)), tmp_path / "parts")
+    follow(train(run, resume_from=tmp_path / "parts" / "70"), tmp_path / "parts")
+
+    last = str(STEPS)
+    assert contents(tmp_path / "parts" / last) == contents(tmp_path / "whole" / last)
 
 
 def test_of_another_algorithm(tmp_path: Path) -> None:
