@@ -37,8 +37,8 @@ class Curve:
         columns: dict[str, Any] = {
             "step": [e.step for e in self.evaluations],
             "mean": [e.return_mean for e in self.evaluations],
-            "low": [min(e.returns) for e in self.evaluations],
-            "high": [max(e.returns) for e in self.evaluations],
+            "low": [ends_of(e)[0] for e in self.evaluations],
+            "high": [ends_of(e)[1] for e in self.evaluations],
             "episodeStep": [step for step, _ in self.episodes],
             "episodeReturn": [value for _, value in self.episodes],
             "checkpoints": list(self.checkpoints),
@@ -46,6 +46,14 @@ class Curve:
             "total": self.total_steps,
         }
         return orjson.dumps(columns).decode()
+
+
+def ends_of(evaluation: Evaluation) -> tuple[float, float]:
+    """The lowest and the highest return; of an estimate by a log the ends of its interval."""
+    if evaluation.estimate is not None:
+        fitted = evaluation.estimate["fitted"]
+        return fitted["low"], fitted["high"]
+    return min(evaluation.returns), max(evaluation.returns)
 
 
 def read_curve(session: Session, job: Job, checkpoints: Sequence[Checkpoint]) -> Curve:

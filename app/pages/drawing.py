@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from app.pages.curve import Curve
+from app.pages.curve import Curve, ends_of
 
 WIDTH, HEIGHT = 720, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 708, 12, 250
@@ -33,7 +33,7 @@ class Drawing:
 def draw(curve: Curve) -> Drawing | None:
     """None where there is nothing to draw yet."""
     measured = curve.measured
-    values = [value for e in measured for value in e.returns]
+    values = [value for e in measured for value in ends_of(e)]
     values += [value for _, value in curve.episodes]
     if not values:
         return None
@@ -43,8 +43,8 @@ def draw(curve: Curve) -> Drawing | None:
     x = scale(0, curve.total_steps, LEFT, RIGHT)
     y = value_scale(low, high)
     dots = [(x(e.step), y(e.return_mean)) for e in measured]
-    upper = [(x(e.step), y(max(e.returns))) for e in measured]
-    lower = [(x(e.step), y(min(e.returns))) for e in measured]
+    upper = [(x(e.step), y(ends_of(e)[1])) for e in measured]
+    lower = [(x(e.step), y(ends_of(e)[0])) for e in measured]
     return Drawing(
         mean=points(dots),
         band=points([*upper, *reversed(lower)]),

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.inputs import what_to_send
 from app.pages.commands import curl_post, curl_post_file
-from app.pages.curve import read_curve
+from app.pages.curve import ends_of, read_curve
 from app.pages.drawing import draw
 from app.pages.failure import failure_of
 from app.pages.history import newest_events
@@ -105,6 +105,7 @@ def read_results(session: Session, job: Job, base_url: str) -> dict[str, Any]:
         "drawing": draw(curve),
         "summary": curve_summary(curve.evaluations),
         "modes": MODES,
+        "ends_of": ends_of,
         "fidelities": FIDELITIES,
         "evaluations": _newest_first(curve.evaluations),
         "checkpoints": [_checkpoint_row(c, job, policies, returns) for c in checkpoints],

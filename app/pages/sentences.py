@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from app.pages.curve import ends_of
 from app.pages.formats import count, number, plural
 from store.tables import Evaluation, Event
 
@@ -165,10 +166,13 @@ def curve_summary(evaluations: Sequence[Evaluation]) -> str:
         return "No evaluation yet."
     last = evaluations[-1]
     best = max(evaluations, key=lambda e: (e.return_mean, e.step))
-    low, high = number(min(last.returns)), number(max(last.returns))
+    low, high = map(number, ends_of(last))
+    what = f"mean return {number(last.return_mean)} over {plural(len(last.returns), 'episode')}"
+    if last.estimate is not None:
+        judges = plural(last.estimate["episodes"], "logged episode")
+        what = f"estimated discounted return {number(last.return_mean)} by {judges}"
     text = (
-        f"{plural(len(evaluations), 'evaluation')}. The latest, at step {count(last.step)}: mean "
-        f"return {number(last.return_mean)} over {plural(len(last.returns), 'episode')} "
+        f"{plural(len(evaluations), 'evaluation')}. The latest, at step {count(last.step)}: {what} "
         f"({low} to {high})."
     )
     if len(evaluations) > 1:

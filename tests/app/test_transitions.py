@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from benchmarks.offline.cart import Logging, log_csv
 from store.database import Database
 from store.settings import Settings
 from store.spec import JobSpec
+from store.tables import Evaluation
 from store.training_runs import training_run
-from tests.app.driving import row_counts, spec
+from tests.app.driving import row_counts, spec, trained_job
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -142,3 +144,23 @@ def test_the_two_roles_are_not_taken_for_each_other(
     )
     assert refusal.json()["param"] == "environment.dataset_id"
     assert "has the role transitions" in refusal.json()["detail"]
+
+
+def test_an_estimate_is_shown_with_its_interval(
+    client: TestClient, database: Database, settings: Settings
+) -> None:
+    job_id = trained_job(database, settings)
+    interval = {"value": 5.0, "low": 3.25, "high": 7.5}
+    estimate = {
+        "confidence": 0.95, "discount": 0.95, "episodes": 61, "fitted": interval,
+        "logged": interval, "lead": interval, "weighted": None, "effective_episodes": 0.0,
+    }  # fmt: skip
+    with database.write() as session:
+        row = session.scalars(select(Evaluation)).one()
+        row.estimate, row.returns, row.lengths, row.return_mean = estimate, [5.0], [], 5.0
+    (shown,) = client.get(f"/jobs/{job_id}/evaluations").json()["data"]
+    assert (shown["estimate"], shown["lengths"]) == (estimate, [])
+    page = client.get(f"/ui/jobs/{job_id}")
+    assert page.status_code == 200
+    for text in ("by logged episodes that were not learnt from", "3.25", "7.50", ">61<"):
+        assert text in page.text

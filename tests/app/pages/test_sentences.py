@@ -87,3 +87,12 @@ def test_the_summary_says_what_the_curve_shows() -> None:
         "(40.0 to 50.0). Best: 60.0 at step 1,000. The first, at step 500: 15.0."
     )
     assert curve_summary([]) == "No evaluation yet."
+
+
+def test_the_summary_of_a_policy_from_a_log_says_who_judged() -> None:
+    evaluation = _evaluation(500, 10)
+    evaluation.estimate = {"fitted": {"value": 10.0, "low": 7.0, "high": 12.0}, "episodes": 60}
+    assert curve_summary([evaluation]) == (
+        "1 evaluation. The latest, at step 500: estimated discounted return 10.0 by 60 logged "
+        "episodes (7.00 to 12.0)."
+    )
