@@ -47,27 +47,35 @@ APPLICATIONS = (
     "glucosim/ClosedLoop-v0",
     "Sepsis/ICU-Sepsis-v2",
     "mrq/Trading-v0",
+    "mrq/Logged-v0",
     "mrq/Recommend-v0",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`changes`: hyperparameters in which the job differs from its preset."""
+    """`changes`: hyperparameters in which the job differs from its preset. `dataset_role`: of the
+    data that it needs, none if empty."""
 
     environment_id: str
     area: str
     total_steps: int
+    dataset_role: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_offline(self) -> bool:
+        return self.dataset_role == "transitions"
 
     def job(self, name: str, dataset_id: str | None) -> dict[str, Any]:
         """The body of `POST /jobs`."""
         half = self.total_steps // 2
         environment = {"id": self.environment_id, "max_episode_steps": EPISODE_STEPS}
+        mode = {"mode": "offline"} if self.is_offline else {}
         return {
             "name": name,
             "environment": environment | ({} if dataset_id is None else {"dataset_id": dataset_id}),
-            "algorithm": {"preset": "small", "hyperparameters": dict(self.changes)},
+            "algorithm": {**mode, "preset": "small", "hyperparameters": dict(self.changes)},
             "budget": {"total_steps": self.total_steps},
             "evaluation": {"every_steps": half, "episodes": 1},
             "checkpointing": {"every_steps": half, "keep": 1},
@@ -81,5 +89,6 @@ def row_of(entry: EnvironmentEntry) -> Row:
         environment_id=entry.id,
         area=entry.area,
         total_steps=PIXEL_STEPS if pixels else STEPS,
+        dataset_role=entry.dataset_role,
         changes={"warmup_steps": WARMUP, **(PIXEL_CHANGES if pixels else {})},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import httpx2
 
 from benchmarks.applications.prices import made_prices
 from benchmarks.applications.rows import EPISODE_STEPS, Row
+from benchmarks.offline.cart import Logging, log_csv
 from cli.playing import play_episodes
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -68,7 +70,7 @@ def _through(client: httpx2.Client, row: Row) -> tuple[float, str, int]:
     """Return of the last evaluation, what an action looks like, how many were taken."""
     environment = _answer(client.get(f"/environments/{row.environment_id}"))
     name = "application-" + row.environment_id.lower().replace("/", "-")
-    dataset_id = _upload_prices(client) if environment["dataset_role"] == "timeseries" else None
+    dataset_id = _upload(client, row.dataset_role) if row.dataset_role else None
     job = _wait(client, _answer(client.post("/jobs", json=row.job(name, dataset_id)))["id"])
     if job["status"] != "succeeded":
         raise RowFailed(f"{job['status']}, {job['status_reason']}: {job['status_message']}")
@@ -79,18 +81,37 @@ def _through(client: httpx2.Client, row: Row) -> tuple[float, str, int]:
     best = next(each for each in evaluations if each["best"])
     asked = {"checkpoint_id": best["checkpoint_id"], "name": f"{name}-promoted"}
     policy = _answer(client.post("/policies", json=asked))
-    played = play_episodes(
-        client, policy["id"], row.environment_id, [1], max_episode_steps=EPISODE_STEPS
+    acted = (
+        _act_in_log(client, policy["id"]) if row.is_offline else _play(client, policy["id"], row)
     )
-    return last["return_mean"], action_told(environment), len(played.action_seconds)
+    return last["return_mean"], action_told(environment), acted
 
 
-def _upload_prices(client: httpx2.Client) -> str:
+def _play(client: httpx2.Client, policy_id: str, row: Row) -> int:
+    played = play_episodes(
+        client, policy_id, row.environment_id, [1], max_episode_steps=EPISODE_STEPS
+    )
+    return len(played.action_seconds)
+
+
+def _act_in_log(client: httpx2.Client, policy_id: str) -> int:
+    """There is no environment to act in: what was observed is shown once more, an action asked."""
+    lines = list(csv.DictReader(_made_log().decode().splitlines()))[:EPISODE_STEPS]
+    seen = [[float(line["place"]), float(line["speed"])] for line in lines]
+    answer = client.post(f"/policies/{policy_id}/act", json={"observations": seen})
+    return len(_answer(answer)["actions"])
+
+
+def _made_log() -> bytes:
+    return log_csv(40, Logging(discrete=True), seed=0)
+
+
+def _upload(client: httpx2.Client, role: str) -> str:
     """Again is no error: the newest version is this very file."""
     answer = client.post(
         "/datasets",
-        params={"name": "application-prices"},
-        content=made_prices(),
+        params={"name": f"application-{role}", "role": role},
+        content=_made_log() if role == "transitions" else made_prices(),
         headers={"Content-Type": "text/csv"},
     )
     return str(_answer(answer)["id"])

@@ -24,7 +24,8 @@ Each row is one job over HTTP against `mrq up` with one worker: `POST /jobs` wit
 {steps} steps in the environment with actions from `POST /policies/{{id}}/act`; "acted" counts them.
 "Return" is that of the job's last evaluation, one episode cut at {steps} steps too: after so few
 steps it says nothing of what can be learnt. The trader learns on an uploaded table of made prices,
-and acts on others, made by its environment.
+and acts on others, made by its environment. A log is learnt from and never acted in: actions are
+asked for what was observed in it, and its "return" is an estimate.
 {verdict}
 
 | environment | area | steps | seconds | return | action | acted | ok |

@@ -21,6 +21,7 @@ ONE_OF_EACH = {
     "strategy games": "mrq/ConnectFour-v0",
     "health": "Sepsis/ICU-Sepsis-v2",
     "markets": "mrq/Trading-v0",
+    "recommendation": "mrq/Recommend-v0",
 }
 ELSEWHERE = {"classic control", "toy text", "box2d", "pixels", "mujoco", "markets", "logs"}
 
