@@ -59,8 +59,9 @@ def draw(title: str, panels: Sequence[tuple[Task, Lines]]) -> str:
 
 
 def _panel(task: Task, lines: Lines, x0: float, y0: float) -> list[str]:
-    values = [point.iqm.value for points in lines.values() for point in points]
-    panel = Panel(task, x0, y0, max([task.reached, *values]))
+    points = [point for line in lines.values() for point in line]
+    ends = [point.iqm.value if point.iqm.high is None else point.iqm.high for point in points]
+    panel = Panel(task, x0, y0, max([task.reached, *ends]))
     across = f"M{panel.at(0, task.reached)}L{panel.at(task.total_steps, task.reached)}"
     bottom = panel.at(0, task.lowest).split()
     right = panel.at(task.total_steps, task.lowest).split()[0]
@@ -74,8 +75,8 @@ def _panel(task: Task, lines: Lines, x0: float, y0: float) -> list[str]:
         f'<text x="{x0 + LEFT - 5}" y="{float(top) + 8}" {text}>{panel.high:.3g}</text>',
         f'<text x="{right}" y="{float(bottom[1]) + 14}" {text}>{task.total_steps:,} steps</text>',
     ]
-    for name, points in lines.items():
-        parts += _line(panel, name, points)
+    for name, line in lines.items():
+        parts += _line(panel, name, line)
     return parts
 
 
