@@ -180,6 +180,8 @@ def record_evaluation(
             "checkpoint_id": checkpoint,
             "best": best == checkpoint,
         }
+        if result.estimate is not None:
+            data |= {"episodes": result.estimate["episodes"], "estimated": True}
         append_event(session, claim.job_number, "evaluation", data, attempt=claim.epoch)
     return checkpoint
 

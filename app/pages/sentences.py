@@ -82,9 +82,11 @@ def _attempt(data: Mapping[str, Any]) -> str:
 
 def _evaluation(data: Mapping[str, Any]) -> str:
     best = " Best so far." if data.get("best") else ""
-    episodes = plural(int(data["episodes"]), "episode")
-    mean = number(data["return_mean"])
-    return f"Evaluated at step {count(data['step'])}: mean return {mean} over {episodes}.{best}"
+    number_of, mean = int(data["episodes"]), number(data["return_mean"])
+    what = f"mean return {mean} over {plural(number_of, 'episode')}"
+    if data.get("estimated"):
+        what = f"estimated return {mean} by {plural(number_of, 'logged episode')}"
+    return f"Evaluated at step {count(data['step'])}: {what}.{best}"
 
 
 def _checkpoint(data: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from benchmarks.offline.cart import Logging, log_csv
 from store.database import Database
 from store.settings import Settings
 from store.spec import JobSpec
-from store.tables import Evaluation
+from store.tables import Evaluation, Job
 from store.training_runs import training_run
 from tests.app.driving import row_counts, spec, trained_job
 
@@ -147,7 +147,7 @@ def test_the_two_roles_are_not_taken_for_each_other(
 
 
 def test_an_estimate_is_shown_with_its_interval(
-    client: TestClient, database: Database, settings: Settings
+    client: TestClient, database: Database, settings: Settings, uploaded: dict[str, Any]
 ) -> None:
     job_id = trained_job(database, settings)
     interval = {"value": 5.0, "low": 3.25, "high": 7.5}
@@ -158,9 +158,14 @@ def test_an_estimate_is_shown_with_its_interval(
     with database.write() as session:
         row = session.scalars(select(Evaluation)).one()
         row.estimate, row.returns, row.lengths, row.return_mean = estimate, [5.0], [], 5.0
+        job = session.scalars(select(Job)).one()
+        stored = client.post("/jobs?dry_run=true", json=asked()).json()["spec"]
+        job.spec = {**job.spec, **{part: stored[part] for part in ("environment", "algorithm")}}
     (shown,) = client.get(f"/jobs/{job_id}/evaluations").json()["data"]
     assert (shown["estimate"], shown["lengths"]) == (estimate, [])
     page = client.get(f"/ui/jobs/{job_id}")
     assert page.status_code == 200
-    for text in ("by logged episodes that were not learnt from", "3.25", "7.50", ">61<"):
+    told = ("by logged episodes that were not learnt from", "3.25", "7.50", ">61<")
+    for text in (*told, "Served as", "estimated return"):
         assert text in page.text
+    assert "/backtest" not in page.text, "that is for prices"

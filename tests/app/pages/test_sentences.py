@@ -52,6 +52,11 @@ from store.tables import Evaluation, Event
             {"step": 500, "return_mean": 2.0, "episodes": 1, "best": False},
             "Evaluated at step 500: mean return 2.00 over 1 episode.",
         ),
+        (
+            "evaluation",
+            {"step": 500, "return_mean": 2.0, "episodes": 15, "best": False, "estimated": True},
+            "Evaluated at step 500: estimated return 2.00 by 15 logged episodes.",
+        ),
         ("checkpoint", {"step": 2000}, "Training checkpoint saved at step 2,000."),
         ("policy", {"name": "walker", "version": 3}, "Checkpoint promoted to walker:3."),
         ("request", {"action": "cancel"}, "Cancellation requested."),
