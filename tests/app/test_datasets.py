@@ -232,7 +232,7 @@ def test_what_is_no_plain_csv_is_refused_before_it_is_read(
         ("", "name", "missing"),
         ("name=a b", "name", "pattern"),
         ("name=ds_x", "name", "ids begin so"),
-        ("name=a&role=transitions", "role", "'timeseries'"),
+        ("name=a&role=prices", "role", "'timeseries'"),
         ("name=a&map=close", "map", "must be ROLE:COLUMN"),
         ("name=a&format=csv", "format", ""),
     ],
@@ -302,8 +302,11 @@ def test_a_job_names_its_dataset_and_pins_it(
     environment = job["spec"]["environment"]
     assert environment["dataset_id"] == uploaded["id"]
     assert environment["dataset"] == {
+        "role": "timeseries",
         "sha256": uploaded["sha256"],
         "rows": 300,
+        "episodes": 0,
+        "choices": 0,
         "roles": uploaded["columns"]["roles"],
         "features": ["mood"],
     }

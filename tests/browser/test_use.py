@@ -152,7 +152,7 @@ def test_all_can_be_read_and_done_without_javascript(
     job = submit(database)
     FakeTraining(database, settings).learn(2000)
     page = visit(java_script_enabled=False).open("/ui/jobs")
-    page.get_by_label("Name").fill("pendulum")
+    page.get_by_role("searchbox", name="Name").fill("pendulum")
     page.get_by_role("button", name="Filter").click()
     page.get_by_role("link", name="pendulum-small").click()
     expect(page.locator("svg.drawing .mean")).to_be_visible()

@@ -39,8 +39,8 @@ def float_boxes(draw: st.DrawFn) -> Any:
 def integer_boxes(draw: st.DrawFn) -> Any:
     shape, dtype = draw(SHAPES), draw(INTEGERS)
     limits = np.iinfo(dtype)
-    # Half of what the type holds: of more, Gymnasium's own sample overflows.
-    ends = st.integers(int(limits.min) // 2, int(limits.max) // 2)
+    # A quarter of what the type holds: of more, Gymnasium's own sample overflows.
+    ends = st.integers(int(limits.min) // 4, int(limits.max) // 4)
     low, high = sorted((draw(ends), draw(ends)))
     return gym.Box(low, high, shape, dtype)
 
