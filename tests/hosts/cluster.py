@@ -22,6 +22,7 @@ from tests.buckets import S3_VARIABLES
 from tests.e2e.service import API_KEY, Api
 from tests.hosts.network import Host, Network, network
 
+ROOT = Path(__file__).parent.parent.parent
 BUCKET = "checkpoints"
 WORKERS = ("worker-a", "worker-b")
 WORKER = ("tests.hosts.impatient", "worker.celery_app")
@@ -110,6 +111,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             "MRQ_ARTIFACTS_URL": f"s3://{BUCKET}/training",
             "AWS_ENDPOINT_URL": storage,
             "PYTHONUNBUFFERED": "1",
+            # A package from PyPI may bring a `tests` of its own.
+            "PYTHONPATH": str(ROOT),
         }
         stack.enter_context(net.entered())
         client = stack.enter_context(
