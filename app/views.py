@@ -34,9 +34,9 @@ from app.schemas import (
 )
 from store.catalogue import EnvironmentEntry
 from store.catalogue.entry import Suggestion
-from store.catalogue.extras import Extra, install_command
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
+from store.extras import Extra, install_command
 from store.failures import RETRIES, fault_of
 from store.groups import group_ids
 from store.installed import is_installed

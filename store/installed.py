@@ -7,9 +7,9 @@ it.
 
 from store.baselines import LIBRARY
 from store.catalogue.entry import EnvironmentEntry
-from store.catalogue.extras import Extra, extras_of_workers, install_command, missing_modules
 from store.catalogue.own import missing_module
 from store.errors import AlgorithmNotInstalled, EnvironmentNotInstalled
+from store.extras import Extra, extras_of_workers, install_command, missing_modules
 from store.settings import Settings
 from store.spec import JobSpec
 

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
-from store.catalogue.extras import EXTRAS
+from store.extras import EXTRAS
 
 
 def _half_of_physical_memory() -> int:

@@ -14,7 +14,7 @@ from app.pages.commands import curl_post
 from app.pages.example import EXAMPLE
 from app.views import job_views
 from store.catalogue import CATALOGUE, EnvironmentEntry
-from store.catalogue.extras import Extra
+from store.extras import Extra
 from store.installed import is_installed, workers_have
 from store.jobs import JobFilter, count_jobs_by_status, list_jobs
 from store.settings import Settings

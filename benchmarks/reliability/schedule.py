@@ -77,7 +77,7 @@ def plan(seed: int, kills: int, *, postgres: bool) -> list[Fault]:
     parts = {k: n for k, n in KILLS.items() if postgres or k is not Kind.POSTGRES}
     kinds = _share_out(kills, parts)
     for kind, rate in OTHERS.items():
-        kinds += [kind] * max(1, round(rate * kills))
+        kinds += [kind] * max(1, int(rate * kills))
     random_ = random.Random(seed)
     random_.shuffle(kinds)
     return [_fault(number, kind, random_) for number, kind in enumerate(kinds, 1)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mrq_core.observations import DEFAULT_HISTORY, ObservationForm
-from store.catalogue.extras import Extra
+from store.extras import Extra
 
 
 class Kwargs(BaseModel):

@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.main import create_app
-from store.catalogue.extras import MODULES
 from store.database import Database
+from store.extras import MODULES
 from store.ownership import start_from
 from store.settings import Settings
 from tests.app.bundles import pixel_bundle

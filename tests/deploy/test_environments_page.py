@@ -7,7 +7,7 @@ import pytest
 from benchmarks.learning.result import Result, read_result
 from store.catalogue import AREAS, CATALOGUE
 from store.catalogue.entry import EnvironmentEntry
-from store.catalogue.extras import EXTRAS
+from store.extras import EXTRAS
 from tests.deploy.files import ROOT, first_names, names_in, rows
 
 PAGE = "docs/reference/environments.md"

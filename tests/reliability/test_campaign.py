@@ -11,7 +11,7 @@ from tests.reliability.processes import campaign
 @pytest.mark.timeout(900)  # a minute and a half on two idle cores
 def test_after_thirty_kills_nothing_is_lost_and_nothing_differs(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    specs = ["--specs", "pendulum-short", "cartpole-short", "--workers", "3", "--pace", "0.2"]
+    specs = ["--specs", "pendulum-short", "cartpole-short", "--workers", "3", "--pace", "0.1"]
     done = campaign("--kills", "30", "--seed", "11", *specs, str(results))
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((results / "sqlite-kills-30-seed-11.json").read_text())
@@ -21,5 +21,5 @@ def test_after_thirty_kills_nothing_is_lost_and_nothing_differs(tmp_path: Path) 
     assert result["submissions"]["keys"] == result["jobs"]["succeeded"] >= 4
     # The faults hit work, and the zombies met their successors.
     assert result["attempts"]["lost: worker_lost"] >= 8
-    assert result["stops"]["woke up while the successor worked"] >= 3
+    assert result["stops"]["woke up while the successor worked"] >= 2
     assert "30 kills" in (tmp_path / "results.md").read_text()

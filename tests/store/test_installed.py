@@ -9,14 +9,14 @@ from typing import Any, cast
 import pytest
 
 from store.catalogue import CATALOGUE
-from store.catalogue.extras import (
+from store.errors import EnvironmentNotInstalled
+from store.extras import (
     EXTRAS,
     MODULES,
     extras_here,
     extras_of_workers,
     missing_modules,
 )
-from store.errors import EnvironmentNotInstalled
 from store.installed import lacking_here, refuse_if_not_installed
 from store.settings import Settings
 from tests.deploy.files import text
@@ -88,7 +88,7 @@ def test_nothing_heavy_is_imported_to_tell() -> None:
     modules: Mapping[str, tuple[str, ...]] = cast(Mapping[str, Any], MODULES)
     heavy = {name for names in modules.values() for name in names}
     program = (
-        "import sys; from store.catalogue.extras import extras_here; extras_here(); "
+        "import sys; from store.extras import extras_here; extras_here(); "
         "import store.catalogue; print(*sys.modules)"
     )
     seen = subprocess.run(

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import update
 
 from store.bells import jobs_to_ring
-from store.catalogue.extras import MODULES
 from store.database import Database
 from store.endings import reap_expired
 from store.events import read_events
+from store.extras import MODULES
 from store.jobs import get_job
 from store.lifecycle import cancel_job
 from store.policies import find_policy
