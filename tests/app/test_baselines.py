@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from store.catalogue import extras
+from store import extras
 from store.database import Database
 from tests.app.driving import spec, submit
 
