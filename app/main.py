@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app import errors, openapi
+from app import errors
 from app.auth import Authentication
 from app.body_limit import BodyLimit
 from app.closing import set_on_exit_signal
@@ -81,7 +81,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(group_pages.router)
     app.include_router(backtest_pages.router)
-    openapi.install(app)
     return app
 
 

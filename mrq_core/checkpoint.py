@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,20 +43,12 @@ def save(session: Session, directory: Path, previous: Path | None = None) -> Non
     """See `TrainingState.save`."""
     replay, episode = session.replay, session.episode
     state = {
-        "format_version": CHECKPOINT_FORMAT_VERSION,
-        "spec": session.run.spec(),
-        "spec_sha256": session.run.spec_sha256(),
-        "versions": versions(),
-        "step": session.step,
-        # JSON has no infinity.
-        "best_return": session.best_return if math.isfinite(session.best_return) else None,
-        "device": session.agent.device.type,
+        **head_of(session, session.agent.device.type),
         "agent": _counters(session.agent),
         "replay": save_replay(replay, directory, previous),
         "replay_rng": replay.rng.bit_generator.state,
         "warmup_rng": session.warmup_rng.bit_generator.state,
         "progress": session.progress.to_json(),
-        "episode": {"index": episode.index, "total_reward": episode.total_reward},
     }
     save_file(_agent_arrays(session.agent), directory / AGENT)
     reached = {"actions": np.array(episode.actions)} | place_of(episode)
@@ -65,13 +58,35 @@ def save(session: Session, directory: Path, previous: Path | None = None) -> Non
 
 def restore(session: Session, directory: Path) -> bool:
     """`session` is one that has just begun. False: see `Session.resume`."""
-    try:
+    with said_to_be_unreadable(directory):
         state = json.loads((directory / STATE).read_text())
         require_same_run(session.run, state)
         _restore_learning(session, state, directory)
         arrays = load_file(directory / EPISODE)
         came_back = replay_episode(session, state["episode"], arrays)
         return came_back and state["device"] == session.agent.device.type
+
+
+def head_of(session: Session | BaselineSession, device: str) -> dict[str, Any]:
+    """What the state of every run says."""
+    episode = session.episode
+    return {
+        "format_version": CHECKPOINT_FORMAT_VERSION,
+        "spec": session.run.spec(),
+        "spec_sha256": session.run.spec_sha256(),
+        "versions": versions(),
+        "step": session.step,
+        # JSON has no infinity.
+        "best_return": session.best_return if math.isfinite(session.best_return) else None,
+        "device": device,
+        "episode": {"index": episode.index, "total_reward": episode.total_reward},
+    }
+
+
+@contextmanager
+def said_to_be_unreadable(directory: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         told = f"{type(error).__name__}: {error}"
         raise ResumeError(f"the checkpoint in {directory.name} is not readable: {told}") from error

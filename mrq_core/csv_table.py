@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO
@@ -64,6 +64,23 @@ class TooLarge(TableRefused):
 
 def refused(text: str, line: int | None = None, column: str | None = None) -> TableRefused:
     return TableRefused(Problem(text=text, line=line, column=column))
+
+
+def columns_left(
+    names: Sequence[str],
+    mapped: Mapping[str, str],
+    dropped: Sequence[str],
+    is_role: Callable[[str], bool],
+    allowed: str,
+) -> list[str]:
+    """Those that are neither mapped, from a role to the column that has it, nor dropped."""
+    for column in (*mapped.values(), *dropped):
+        if column not in names:
+            raise refused(f"There is no column {column!r}; the file has {', '.join(names)}.", 1)
+    for role in mapped:
+        if not is_role(role):
+            raise refused(f"{role!r} is no role of a column; allowed: {allowed}.")
+    return [name for name in names if name not in mapped.values() and name not in dropped]
 
 
 class CsvTable:

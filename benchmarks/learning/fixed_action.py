@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.learning.playing import play
 from benchmarks.learning.small_tasks import SMALL_TASKS
 from benchmarks.learning.task import Task
+from mrq_core.actions import Mask
 from mrq_core.environments import Environment, environment_of
+from mrq_core.spaces import Floats
 
 LEVELS = 13
 
 
-def actions(environment: Environment) -> Iterator[NDArray[np.float32]]:
+def actions(environment: Environment) -> Iterator[Floats]:
     """As the network gives them, (A,)."""
     codec = environment.codec
     if codec.discrete:
@@ -37,18 +39,12 @@ def returns_of(task: Task, episodes: int) -> Iterator[tuple[str, list[float]]]:
     if environment.masked:
         raise SystemExit(f"{task.name} has masks: no action is always legal")
     for action in list(actions(environment)):
-        played = [_play(environment, action, seed) for seed in range(episodes)]
+        played = [play(environment, seed, _always(action)) for seed in range(episodes)]
         yield str(environment.executable(action)), played
 
 
-def _play(environment: Environment, action: NDArray[np.float32], seed: int) -> float:
-    environment.reset(seed, 0)
-    total, ended = 0.0, False
-    while not ended:
-        outcome = environment.step(environment.executable(action), 0)
-        total += outcome.reward
-        ended = outcome.terminated or outcome.truncated
-    return total
+def _always(action: Floats) -> Callable[[Mask | None], Floats]:
+    return lambda _: action
 
 
 def main() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from functools import partial
 
 import numpy as np
 
 from benchmarks.learning.paper_tasks import PAPER_TASKS
+from benchmarks.learning.playing import play
 from benchmarks.learning.small_tasks import SMALL_TASKS
 from benchmarks.learning.task import Task
-from mrq_core.environments import Environment, environment_of
+from mrq_core.environments import environment_of
 
 TASKS = {**SMALL_TASKS, **PAPER_TASKS}
 
@@ -19,19 +21,8 @@ def returns_of(task: Task, episodes: int) -> list[float]:
     """Of the environment as the task's runs see it, masks and all; episode n starts from seed n."""
     environment = environment_of(task.training_run(seed=0))
     generator = np.random.default_rng(0)
-    return [_play(environment, seed, generator) for seed in range(episodes)]
-
-
-def _play(environment: Environment, seed: int, generator: np.random.Generator) -> float:
-    mask = environment.reset(seed, 0).mask
-    total, ended = 0.0, False
-    while not ended:
-        action = environment.executable(environment.codec.uniform(generator, mask))
-        outcome = environment.step(action, 0)
-        mask = outcome.mask
-        total += outcome.reward
-        ended = outcome.terminated or outcome.truncated
-    return total
+    choose = partial(environment.codec.uniform, generator)
+    return [play(environment, seed, choose) for seed in range(episodes)]
 
 
 def main() -> None:

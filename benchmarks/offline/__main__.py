@@ -7,8 +7,6 @@ what the learnt policy and the driver are really worth. Writes `table.md` beside
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 import platform
 import subprocess
 import tempfile
@@ -22,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.offline.cart import Logging, Numbers, log_csv, true_value
+from benchmarks.offline.cart import Logging, log_csv, true_value
+from benchmarks.offline.driving import driver_of
+from benchmarks.offline.uploaded import uploaded
 from mrq_core.config import PRESETS
-from mrq_core.csv_table import Limits
-from mrq_core.logged.reading import read_log
 from mrq_core.off_policy.estimate import OffPolicyEstimate
 from mrq_core.off_policy.evaluator import OffPolicyEvaluator
 from mrq_core.off_policy.resampling import Interval
@@ -81,42 +79,25 @@ def _shown(interval: Interval) -> str:
 
 def measured(discrete: bool, seed: int, steps: int) -> Row:
     logging = Logging(discrete)
-    content = log_csv(EPISODES, logging, seed)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.csv"
-        path.write_bytes(content)
-        run = _run(path, content, seed, steps)
+        run = _run(uploaded(log_csv(EPISODES, logging, seed), Path(folder)), seed, steps)
         session, evaluator = OfflineSession(run), OffPolicyEvaluator(run)
     while session.end is None:
         session.advance()
     policy = policy_of(session.agent)
-    codec, rng = session.codec, np.random.default_rng(seed)
-
-    def learnt(state: Numbers) -> Numbers:
-        action = policy.act(state.astype(np.float32), "deterministic", torch.Generator())
-        pushed = codec.to_environment(action).astype(np.float64)
-        return pushed - 1.0 if discrete else pushed[:, 0]
-
+    rng = np.random.default_rng(seed)
     estimate = evaluator.evaluate(policy, session.step).estimate
     assert estimate is not None
     return Row(
         "3 choices" if discrete else "a number",
         seed,
         true_value(lambda state: logging.act(state, rng)[0], DISCOUNT),
-        true_value(learnt, DISCOUNT),
+        true_value(driver_of(policy, session.codec), DISCOUNT),
         estimate,
     )
 
 
-def _run(path: Path, content: bytes, seed: int, steps: int) -> TrainingRun:
-    columns = read_log(io.BytesIO(content), Limits()).columns
-    dataset = DatasetFile(
-        path=str(path),
-        sha256=hashlib.sha256(content).hexdigest(),
-        roles=columns.roles,
-        features=columns.features,
-        choices=columns.choices,
-    )
+def _run(dataset: DatasetFile, seed: int, steps: int) -> TrainingRun:
     return TrainingRun(
         environment_id="mrq_core.tasks:mrq/Logged-v0",
         dataset=dataset,

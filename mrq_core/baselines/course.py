@@ -14,14 +14,14 @@ from mrq_core.spaces import Floats
 
 
 class Course:
-    """`begin` makes the episode of that index."""
+    """`begin` makes the episode of that index, told the steps taken before it."""
 
-    def __init__(self, environment: Environment, begin: Callable[[int], Episode]) -> None:
+    def __init__(self, environment: Environment, begin: Callable[[int, int], Episode]) -> None:
         self.environment = environment
         self.progress = Progress()
         self.step = 0
         self._begin = begin
-        self.episode = begin(0)
+        self.episode = begin(0, 0)
 
     def take(self, action: Floats) -> Outcome:
         """`action` is as the networks speak of it: (A,) in [-1, 1], or one-hot. The next episode
@@ -43,5 +43,5 @@ class Course:
 
     def go_on(self) -> NDArray[Any]:
         """The first input of the next episode."""
-        self.episode = self._begin(self.episode.index + 1)
+        self.episode = self._begin(self.episode.index + 1, self.step)
         return self.episode.history.input()

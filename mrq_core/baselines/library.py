@@ -8,6 +8,7 @@ It draws from the global generators of NumPy and torch, which nothing else in a 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -55,7 +56,7 @@ def learner_of(settings: OffPolicy | PPO, run: TrainingRun, course: Course) -> L
     return OffPolicyLearner(settings, run, course)
 
 
-class LibraryLearner:
+class LibraryLearner(ABC):
     """What the four have in common."""
 
     def __init__(self, model: Any, course: Course, schedule_steps: int) -> None:
@@ -100,14 +101,17 @@ class LibraryLearner:
             self._forget_episode()
         memory.set_generators(self.model, **self._generators)
 
+    @abstractmethod
     def _remembered(self) -> tuple[Arrays, dict[str, Any]]:
-        raise NotImplementedError
+        """The columns of its memory, and its place in them."""
 
+    @abstractmethod
     def _remember(self, arrays: Arrays, place: dict[str, Any]) -> None:
-        raise NotImplementedError
+        """Of what `_remembered` gave."""
 
+    @abstractmethod
     def _forget_episode(self) -> None:
-        """A transition of the replay stands for itself."""
+        """What was remembered of an episode that cannot be gone on with."""
 
     def _report(self) -> None:
         """What the library has recorded since the last time."""
@@ -152,6 +156,9 @@ class OffPolicyLearner(LibraryLearner):
 
     def _remember(self, arrays: Arrays, place: dict[str, Any]) -> None:
         memory.fill(self.model.replay_buffer, memory.REPLAY_COLUMNS, arrays, place)
+
+    def _forget_episode(self) -> None:
+        """Nothing: a transition of the replay stands for itself."""
 
 
 class OnPolicyLearner(LibraryLearner):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class BaselineSession:
         self.alive = alive
         self.environment = environment_of(run)
         try:
-            self.course = Course(self.environment, self.begin_episode)
+            self.course = Course(self.environment, partial(begin_episode, run, self.environment))
             self.learner = _learner(run, self.course)
         except BaseException:
             self.environment.close()
@@ -74,8 +75,7 @@ class BaselineSession:
         raise AssertionError("a baseline begins with nothing")
 
     def begin_episode(self, index: int) -> Episode:
-        step = self.course.step if hasattr(self, "course") else 0
-        return begin_episode(self.run, self.environment, index, step)
+        return begin_episode(self.run, self.environment, index, self.step)
 
     def cut_episode(self) -> None:
         self.episode = self.begin_episode(self.episode.index + 1)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mrq_core.csv_table import refused
+from mrq_core.csv_table import columns_left, refused
 
 ACTION, REWARD, EPISODE = "action", "reward", "episode"
 TERMINATED, TRUNCATED, PROPENSITY = "terminated", "truncated", "propensity"
@@ -37,17 +37,15 @@ def action_roles(roles: Mapping[str, str]) -> list[str]:
     return sorted(found, key=lambda role: int(role.partition("_")[2] or 0))
 
 
+def _is_role(name: str) -> bool:
+    return name in (*NEEDED, *OPTIONAL) or _ACTION.fullmatch(name) is not None
+
+
 def choose_columns(
     names: Sequence[str], mapped: Mapping[str, str], dropped: Sequence[str] = ()
 ) -> Columns:
     """`mapped`: from a role to the column that has it. `choices` is left to be found out."""
-    for column in (*mapped.values(), *dropped):
-        if column not in names:
-            raise refused(f"There is no column {column!r}; the file has {', '.join(names)}.", 1)
-    for role in mapped:
-        if role not in (*NEEDED, *OPTIONAL) and not _ACTION.fullmatch(role):
-            raise refused(f"{role!r} is no role of a column; allowed: {ALLOWED_ROLES}.")
-    left = [name for name in names if name not in mapped.values() and name not in dropped]
+    left = columns_left(names, mapped, dropped, _is_role, ALLOWED_ROLES)
     usual = {name.lower(): name for name in reversed(left)}
     roles = {role: mapped.get(role) or usual.get(role) for role in (*NEEDED, *OPTIONAL)}
     found = {role: name for role, name in roles.items() if name is not None}

@@ -19,6 +19,7 @@ from mrq_core.csv_table import (
     Limits,
     Problem,
     TableRefused,
+    columns_left,
     number_in,
     refused,
     time_in,
@@ -78,13 +79,7 @@ def choose_columns(
     names: Sequence[str], mapped: Mapping[str, str], dropped: Sequence[str] = ()
 ) -> Columns:
     """`mapped`: from a role to the column that has it, as it is written."""
-    for column in (*mapped.values(), *dropped):
-        if column not in names:
-            raise refused(f"There is no column {column!r}; the file has {', '.join(names)}.", 1)
-    for role in mapped:
-        if role not in ROLES:
-            raise refused(f"{role!r} is no role of a column; allowed: {', '.join(ROLES)}.")
-    left = [name for name in names if name not in mapped.values() and name not in dropped]
+    left = columns_left(names, mapped, dropped, ROLES.__contains__, ", ".join(ROLES))
     roles = {role: mapped.get(role) or _usual(role, left) for role in ROLES}
     missing = [role for role, name in roles.items() if name is None]
     if missing:

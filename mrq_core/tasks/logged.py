@@ -44,12 +44,7 @@ class Logged(gymnasium.Env[Floats, Any]):
         self.observation_space = spaces.Box(
             -np.inf, np.inf, self.log.observations.shape[1:], np.float32
         )
-        self.action_space: spaces.Space[Any] = spaces.Discrete(2)
-        if self.log.columns.choices:
-            self.action_space = spaces.Discrete(self.log.columns.choices)
-        else:
-            low, high = self.log.bounds
-            self.action_space = spaces.Box(low, high, dtype=np.float32)
+        self.action_space = _actions(self.log)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -86,3 +81,9 @@ def made_log(episodes: int = 40, steps: int = 10, seed: int = 0) -> Log:
         np.full(count, 1 / 3),
         np.arange(0, count + 1, steps),
     )
+
+
+def _actions(log: Log) -> spaces.Space[Any]:
+    if log.columns.choices:
+        return spaces.Discrete(log.columns.choices)
+    return spaces.Box(*log.bounds, dtype=np.float32)

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from benchmarks.offline.cart import Driver, Numbers
-from mrq_core.actions import ActionCodec
+from benchmarks.offline.uploaded import uploaded
 from mrq_core.config import Hyperparameters
-from mrq_core.csv_table import Limits
-from mrq_core.logged.reading import read_log
-from mrq_core.policy import Policy
-from mrq_core.run import DatasetFile, Offline, TrainingRun
+from mrq_core.run import Offline, TrainingRun
 
 NETWORKS = Hyperparameters(
     zs_dim=64,
@@ -34,32 +25,11 @@ NETWORKS = Hyperparameters(
 
 
 def offline_run(content: bytes, folder: Path, **changes: Any) -> TrainingRun:
-    path = folder / "log.csv"
-    path.write_bytes(content)
-    columns = read_log(io.BytesIO(content), Limits()).columns
-    dataset = DatasetFile(
-        path=str(path),
-        sha256=hashlib.sha256(content).hexdigest(),
-        roles=columns.roles,
-        features=columns.features,
-        choices=columns.choices,
-    )
     asked: dict[str, Any] = {
         "environment_id": "mrq_core.tasks:mrq/Logged-v0",
-        "dataset": dataset,
+        "dataset": uploaded(content, folder),
         "hyperparameters": NETWORKS,
         "total_steps": 200,
         "offline": Offline(alpha=2.5),
     }
     return TrainingRun(**(asked | changes))
-
-
-def driver_of(policy: Policy, codec: ActionCodec) -> Driver:
-    """The learnt policy at the cart's wheel."""
-
-    def drive(state: Numbers) -> Numbers:
-        action = policy.act(state.astype(np.float32), "deterministic", torch.Generator())
-        pushed = codec.to_environment(action).astype(np.float64)
-        return pushed - 1.0 if codec.discrete else pushed[:, 0]
-
-    return drive

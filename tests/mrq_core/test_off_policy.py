@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.offline.cart import Logging, Numbers, log_csv, true_value
+from benchmarks.offline.driving import driver_of
 from mrq_core.events import CheckpointDue, Evaluated, Finished
 from mrq_core.heads import action_head
 from mrq_core.objectives import StayClose
@@ -22,7 +23,7 @@ from mrq_core.offline import OfflineSession
 from mrq_core.policy import policy_of
 from mrq_core.run import Offline
 from mrq_core.training import train
-from tests.mrq_core.logs import driver_of, offline_run
+from tests.mrq_core.logs import offline_run
 
 
 def fit(features: Any, following: Any, first: Any, rewards: Any, discount: float = 0.5) -> Fit:

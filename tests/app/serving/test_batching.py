@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,16 +132,20 @@ def test_a_client_that_is_gone_does_not_disturb_the_others() -> None:
     asyncio.run(main())
 
 
+def noting(order: list[str], name: str) -> Any:
+    """A forward pass that says whose it is."""
+
+    def forward(rows: Any) -> Any:
+        order.append(name)
+        return rows
+
+    return forward
+
+
 def test_policies_take_turns_however_long_their_queues() -> None:
     """One asked by many delays the other by a pass, not by its queue."""
     order: list[str] = []
-
-    def named(name: str) -> Any:
-        def forward(rows: Any) -> Any:
-            order.append(name)
-            return rows
-
-        return forward
+    named = partial(noting, order)
 
     async def main() -> None:
         busy, quiet = MicroBatcher(named("busy")), MicroBatcher(named("quiet"))
@@ -154,13 +159,7 @@ def test_policies_take_turns_however_long_their_queues() -> None:
 
 def test_policies_take_turns_on_the_thread_too() -> None:
     order: list[str] = []
-
-    def named(name: str) -> Any:
-        def forward(rows: Any) -> Any:
-            order.append(name)
-            return rows
-
-        return forward
+    named = partial(noting, order)
 
     async def main() -> None:
         with ThreadPoolExecutor(1) as thread:

@@ -48,7 +48,7 @@ def raw(client: TestClient, array: NDArray[Any], reference: str = "swing", **mor
 
 def npy(array: NDArray[Any]) -> bytes:
     file = io.BytesIO()
-    np.save(file, array, allow_pickle=True)
+    np.save(file, array)
     return file.getvalue()
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mrq_core.baselines.library import LibraryLearner
 from mrq_core.baselines.session import BaselineSession
 from mrq_core.baselines.settings import DQN
 from mrq_core.run import TrainingRun
@@ -14,12 +15,18 @@ from tests.mrq_core.baselines.runs import RUNS, a_run
 LIBRARY = [name for name in RUNS if not name.startswith("q_learning")]
 
 
+def model_of(session: BaselineSession) -> Any:
+    learner = session.learner
+    assert isinstance(learner, LibraryLearner)
+    return learner.model
+
+
 def weights(model: Any) -> dict[str, Any]:
     return {name: tensor.clone() for name, tensor in model.policy.state_dict().items()}
 
 
 def by_its_own_loop(run: TrainingRun) -> dict[str, Any]:
-    model = BaselineSession(run).learner.model  # type: ignore[attr-defined]
+    model = model_of(BaselineSession(run))
     steps = run.total_steps
     if isinstance(run.baseline, DQN):  # whose schedule is a share of all steps
         model.exploration_schedule = _linear(run.baseline.exploration_steps / steps, run.baseline)
@@ -42,10 +49,10 @@ def test_the_same_weights(name: str) -> None:
     run = a_run(name, total_steps=96)
     expected = by_its_own_loop(run)
     session = BaselineSession(run)
-    begun = weights(session.learner.model)  # type: ignore[attr-defined]
+    begun = weights(model_of(session))
     for _ in range(run.total_steps):
         session.advance()
-    found = weights(session.learner.model)  # type: ignore[attr-defined]
+    found = weights(model_of(session))
 
     assert found.keys() == expected.keys()
     for key, tensor in expected.items():
@@ -58,7 +65,7 @@ def test_the_served_policy_chooses_as_the_library_does(name: str) -> None:
     session = BaselineSession(a_run(name))
     torch.manual_seed(3)
     with torch.no_grad():  # as after much training: outputs that are far from each other
-        for parameter in session.learner.model.policy.parameters():  # type: ignore[attr-defined]
+        for parameter in model_of(session).policy.parameters():
             parameter.normal_(0.0, 1.0)
     form = session.environment.form
     rng = np.random.default_rng(1)
@@ -69,7 +76,7 @@ def test_the_served_policy_chooses_as_the_library_does(name: str) -> None:
 
     policy = session.policy()
     ours = policy.act(states, "deterministic", torch.Generator())
-    theirs, _ = session.learner.model.predict(states, deterministic=True)  # type: ignore[attr-defined]
+    theirs, _ = model_of(session).predict(states, deterministic=True)
 
     if policy.ending == "logits":
         parts = torch.split(torch.from_numpy(ours), list(policy.components), -1)

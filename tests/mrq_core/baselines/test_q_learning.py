@@ -1,5 +1,7 @@
 """Tabular Q-learning against numbers computed by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,11 +13,11 @@ from mrq_core.run import TrainingRun
 from mrq_core.spaces import Box, Discrete, Floats, MultiDiscrete, SpaceError, Tuple, flatten
 
 
-def learner(environment_id: str = "FrozenLake-v1", **settings: float) -> QLearner:
+def learner(environment_id: str = "FrozenLake-v1", **settings: Any) -> QLearner:
     run = TrainingRun(
         environment_id=environment_id,
         environment_kwargs={"is_slippery": False} if "Lake" in environment_id else {},
-        baseline=QLearning(**settings),  # type: ignore[arg-type]
+        baseline=QLearning(**settings),
         total_steps=10_000,
     )
     found = BaselineSession(run).learner
