@@ -9,12 +9,22 @@ The rules are PettingZoo's, imported when a game is made; chess needs `chess`, w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 Seen: TypeAlias = dict[str, Any]
+
+
+# The opponent's choice among the legal moves.
+Opponent: TypeAlias = Callable[[NDArray[np.intp], np.random.Generator], int]
+
+
+def at_random(legal: NDArray[np.intp], chance: np.random.Generator) -> int:
+    return int(chance.choice(legal))
 
 
 class BoardGame(gymnasium.Env[Seen, np.int64]):
@@ -22,6 +32,7 @@ class BoardGame(gymnasium.Env[Seen, np.int64]):
 
     def __init__(self, game: Any) -> None:
         self.game = game
+        self.opponent_move: Opponent = at_random
         self.me, self.opponent = game.possible_agents
         self.observation_space = game.observation_space(self.me)
         self.action_space = game.action_space(self.me)
@@ -55,7 +66,7 @@ class BoardGame(gymnasium.Env[Seen, np.int64]):
     def _let_opponent_move(self) -> None:
         if not self._over and self.game.agent_selection == self.opponent:
             legal = np.flatnonzero(self.game.observe(self.opponent)["action_mask"])
-            self.game.step(int(self.np_random.choice(legal)))
+            self.game.step(self.opponent_move(legal, self.np_random))
 
     def _see(self) -> Seen:
         seen: Seen = self.game.observe(self.me)

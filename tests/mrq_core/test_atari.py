@@ -60,9 +60,9 @@ def test_four_frames_make_an_input_and_nothing_happens_before_the_first() -> Non
     environment = Environment("mrq_core.suites.atari:Atari/Pong-v5", {}, None)
     environment.reset(0, 0)
     assert environment.form.input_shape == (4, 84, 84)
-    console = environment.env.unwrapped
-    assert console.ale.getEpisodeFrameNumber() == 0  # type: ignore[attr-defined]
-    assert console.ale.getFloat("repeat_action_probability") == 0.25  # type: ignore[attr-defined]
+    console: Any = environment.env.unwrapped
+    assert console.ale.getEpisodeFrameNumber() == 0
+    assert console.ale.getFloat("repeat_action_probability") == 0.25
     environment.close()
 
 

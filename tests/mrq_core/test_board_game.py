@@ -72,12 +72,7 @@ def test_in_the_second_seat_the_opponent_has_moved_already() -> None:
 def _with_the_opponent_in_column(env: BoardGame, columns: list[int]) -> None:
     """Plays on, whatever the seed would have drawn: the opponent's moves are given."""
     moves = iter(columns)
-
-    def let_opponent_move() -> None:
-        if not env._over and env.game.agent_selection == env.opponent:
-            env.game.step(next(moves))
-
-    env._let_opponent_move = let_opponent_move  # type: ignore[method-assign]
+    env.opponent_move = lambda *_: next(moves)
 
 
 def first_seat(env: BoardGame) -> None:
@@ -132,11 +127,7 @@ def test_mate_in_chess_is_a_win_for_the_one_who_gives_it() -> None:
         found = [a for a in legal if str(action_to_move(env.game.board, a, side)) == name]
         return int(found[0])
 
-    def let_opponent_move() -> None:
-        if not env._over and env.game.agent_selection == env.opponent:
-            env.game.step(move(next(white), 0))
-
-    env._let_opponent_move = let_opponent_move  # type: ignore[method-assign]
+    env.opponent_move = lambda *_: move(next(white), 0)
     env._let_opponent_move()
     assert env.step(np.int64(move("e7e5", 1)))[1:3] == (0.0, False)
     assert env.step(np.int64(move("d8h4", 1)))[1:3] == (1.0, True)

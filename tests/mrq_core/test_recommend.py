@@ -59,8 +59,7 @@ def test_a_profile_knows_nothing_of_the_films_that_may_be_recommended(small: Rat
 
 
 def test_a_click_is_a_film_that_the_user_liked(small: Ratings) -> None:
-    for users, reward in (("train", 1.0), ("held_out", 0.0)):
-        env = Recommend(users, small)  # type: ignore[arg-type]
+    for env, reward in ((Recommend("train", small), 1.0), (Recommend("held_out", small), 0.0)):
         env.reset(seed=0)
         observation, paid, *_ = env.step(np.int64(3))
         assert paid == reward
