@@ -102,10 +102,10 @@ class ArtifactFolder:
             save(temporary)
             contents = {path.name: Content.of(path) for path in sorted(temporary.iterdir())}
             hashes = {name: self._digest(temporary / name, c) for name, c in contents.items()}
-            _sync_folder(temporary)
+            sync(temporary)
             placed = temporary.rename(final)
-            _sync_folder(final.parent)
-            _sync_folder(self.root)  # the job's first checkpoint has made its folder
+            sync(final.parent)
+            sync(self.root)  # the job's first checkpoint has made its folder
             self._hashed.appendleft({c: hashes[name] for name, c in contents.items()})
         except BaseException:
             shutil.rmtree(placed, ignore_errors=True)
@@ -231,13 +231,13 @@ def hash_of(path: Path) -> str:
 
 
 def _hash_and_sync(path: Path) -> str:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(path)
     return hash_of(path)
 
 
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """A file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mrq_core.logged import log
 from mrq_core.logged.columns import action_roles
+from mrq_core.logged.reading import MOST_CHOICES
 from mrq_core.markets.split import SplitRefused, split
 from mrq_core.observations import ObservationForm
 from store.catalogue.entry import EnvironmentEntry, one_of, reals
 
 Role = Literal["timeseries", "transitions"]
+# A client may send the fact along: no number of it may cost anything.
+MOST_ROWS = 10**9
 # The history of an environment that walks through a series.
 ROWS_SEEN = 8
 # The kwargs that divide a series.
@@ -28,11 +31,11 @@ class DatasetFact(BaseModel):
 
     role: Role = "timeseries"
     sha256: str
-    rows: int
+    rows: int = Field(ge=0, le=MOST_ROWS)
     roles: dict[str, str]
     features: list[str]
-    episodes: int = 0
-    choices: int = 0
+    episodes: int = Field(default=0, ge=0, le=MOST_ROWS)
+    choices: int = Field(default=0, ge=0, le=MOST_CHOICES)
 
     def form(self, history: int | None) -> ObservationForm:
         if self.role == "transitions":
@@ -70,7 +73,7 @@ def what_is_wrong(
         return "dataset", "dataset: it follows from dataset_id; leave it out"
     try:
         if fact.role == "transitions":
-            log.split_episodes(fact.episodes, kwargs["validation_fraction"])
+            log.judged_episodes(fact.episodes, kwargs["validation_fraction"])
         else:
             split(fact.rows, **{name: kwargs[name] for name in _DIVIDE})
     except (SplitRefused, log.SplitRefused) as error:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from store.artifacts import hash_of
+from store.artifacts import hash_of, sync
 from store.errors import FileGone, StorageUnreachable
 from store.settings import Settings
 
@@ -78,13 +78,13 @@ class LocalDatasetFiles:
         temporary = self._root / f"{_TEMPORARY}{uuid.uuid4().hex}"
         try:
             shutil.copyfile(path, temporary)
-            _sync(temporary)
+            sync(temporary)
             temporary.rename(self._root / name)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync(self._root)
-        _sync(self._root.parent)
+        sync(self._root)
+        sync(self._root.parent)
 
     def fetch(self, name: str) -> Path:
         return _verified(self._root / name, name)
@@ -121,19 +121,11 @@ class LocalDatasetFiles:
 def _verified(path: Path, name: str) -> Path:
     try:
         found = hash_of(path)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise DatasetDamaged(f"{FOLDER}/{name}: {error}") from error
     if found != name.partition("-")[0]:
         raise DatasetDamaged(f"{FOLDER}/{name} has sha256 {found}")
     return path
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class RemoteDatasetFiles:

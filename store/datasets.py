@@ -20,7 +20,7 @@ from store.artifacts import NO_SPACE, hash_of
 from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
 from store.database import Database
-from store.dataset_files import DatasetFiles, file_name
+from store.dataset_files import DatasetDamaged, DatasetFiles, file_name
 from store.errors import DatasetRefused, DatasetTooLarge, NotFound, Pinned, StorageFull
 from store.ids import new_id, require_storable
 from store.settings import Settings
@@ -55,6 +55,7 @@ def add_dataset(
     sha256, size = hash_of(upload.path), upload.path.stat().st_size
     newest = _newest(database, upload.name)
     if newest is not None and (newest.sha256, newest.columns) == (sha256, described):
+        _mend(files, newest, upload.path)
         return newest, False
     dataset_id = new_id("ds")
     name = file_name(sha256, dataset_id)
@@ -85,6 +86,16 @@ def add_dataset(
             files.remove(name)
         raise
     return dataset, True
+
+
+def _mend(files: DatasetFiles, dataset: Dataset, path: Path) -> None:
+    """These are its bytes: should those that are kept be lost or damaged, here they are again."""
+    name = file_name(dataset.sha256, dataset.id)
+    try:
+        files.check(name)
+    except DatasetDamaged:
+        with no_space_told():
+            files.put(path, name)
 
 
 def _checked(settings: Settings, upload: Upload) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -164,5 +164,7 @@ def _told(error: Exception) -> tuple[Reason, str]:
             return Reason.STORAGE_ERROR, str(error)
         case OSError(errno=number) if number in NO_SPACE:
             return Reason.STORAGE_FULL, str(error)
+        case OSError():
+            return Reason.STORAGE_ERROR, str(error)
         case _:
             return Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"

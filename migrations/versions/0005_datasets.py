@@ -13,6 +13,13 @@ branch_labels = None
 depends_on = None
 
 
+NEW_FIELDS = (
+    ("environment", "dataset_id"),
+    ("environment", "dataset"),
+    ("evaluation", "epsilon"),
+)
+
+
 def upgrade() -> None:
     op.create_table(
         "dataset_names",
@@ -93,7 +100,8 @@ def downgrade() -> None:
 def _forget_parts_of_specs() -> None:
     """The release before takes no spec with fields that it does not know."""
     if op.get_bind().dialect.name == "postgresql":
-        without = "spec #- '{environment,dataset_id}' #- '{environment,dataset}'"
+        without = " #- ".join(["spec", *(f"'{{{part},{name}}}'" for part, name in NEW_FIELDS)])
     else:
-        without = "json_remove(spec, '$.environment.dataset_id', '$.environment.dataset')"
+        paths = ", ".join(f"'$.{part}.{name}'" for part, name in NEW_FIELDS)
+        without = f"json_remove(spec, {paths})"
     op.execute(f"UPDATE jobs SET spec = {without}")

@@ -53,6 +53,13 @@ class SplitRefused(ValueError):
 def split_episodes(episodes: int, validation_fraction: float) -> NDArray[np.bool_]:
     """(E): which ones are kept for judging, spread evenly over all of them. Not by the seed of a
     run, so that two runs are judged by the same ones."""
+    kept = judged_episodes(episodes, validation_fraction)
+    marks = np.floor(np.arange(episodes + 1) * kept / episodes)
+    return np.diff(marks) > 0
+
+
+def judged_episodes(episodes: int, validation_fraction: float) -> int:
+    """How many are kept for judging. `SplitRefused` where too few are left of either kind."""
     kept = math.floor(episodes * validation_fraction)
     if validation_fraction > 0 and kept < FEWEST_EPISODES:
         raise SplitRefused(
@@ -64,5 +71,4 @@ def split_episodes(episodes: int, validation_fraction: float) -> NDArray[np.bool
             f"validation_fraction={validation_fraction:g} of {episodes} episodes leaves "
             f"{episodes - kept} to learn from; at least {FEWEST_EPISODES} are needed"
         )
-    marks = np.floor(np.arange(episodes + 1) * kept / episodes)
-    return np.diff(marks) > 0
+    return kept
