@@ -129,7 +129,8 @@ def damaged_datasets(database: Database, settings: Settings) -> Iterator[Finding
                 invariant="I4",
                 job_id=dataset.id,
                 text=f"dataset {dataset.name}:{dataset.version}: {error}",
-                advice="its jobs fail; see to the disk, and upload the file once more under this name, which puts it back",
+                advice="its jobs fail; see to the disk, and upload the file once more under this "
+                "name, which puts it back",
             )
 
 

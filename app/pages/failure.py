@@ -34,7 +34,8 @@ ADVICE: Mapping[str, str] = {
     ),
     "dataset_error": (
         "Check the disk that holds the artifacts, and whether the worker sees the server's. If the "
-        "file is lost, upload it once more under its name, which puts it back, and submit the job again."
+        "file is lost, upload it once more under its name, which puts it back, and submit the job "
+        "again."
     ),
     "checkpoint_corrupt": (
         "Check the disk that holds the artifacts. The evaluated policies below are in the "

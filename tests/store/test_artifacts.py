@@ -177,7 +177,7 @@ def test_a_failure_after_the_rename_leaves_nothing_either(
         if path.name == JOB:
             raise OSError("the disk is gone")
 
-    monkeypatch.setattr("store.artifacts._sync_folder", refuse)
+    monkeypatch.setattr("store.artifacts.sync", refuse)
     with pytest.raises(OSError, match="the disk is gone"):
         artifacts.write(JOB, 3, 700, save)
     assert names(artifacts) == []
