@@ -25,9 +25,15 @@ def require_json(headers: Headers) -> None:
         raise UnsupportedMediaType(
             f"Content-Type={media_type[:80]!r} must be application/json.", param="Content-Type"
         )
-    if headers.get("content-encoding", "identity") != "identity":
+    require_unpacked(headers.get("content-encoding", "identity"))
+
+
+def require_unpacked(encoding: str, advice: str = "send the body as it is") -> None:
+    """`encoding`: of the content."""
+    if encoding != "identity":
         raise UnsupportedMediaType(
-            "Content-Encoding is not supported: send the body as it is.", param="Content-Encoding"
+            f"Content-Encoding={encoding[:40]!r} is not supported: {advice}.",
+            param="Content-Encoding",
         )
 
 

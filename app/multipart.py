@@ -15,6 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
+from app.body import require_unpacked
 from app.problem import shortened
 from app.refusals import BodyTooLarge, MalformedBody, UnsupportedMediaType
 from store.errors import InvalidCheckpoint
@@ -42,10 +43,7 @@ def boundary_of(headers: Headers) -> bytes:
             f"Content-Type={media_type.decode(errors='replace')[:80]!r} must be {MEDIA_TYPE}.",
             param="Content-Type",
         )
-    if headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMediaType(
-            "Content-Encoding is not supported: send the body as it is.", param="Content-Encoding"
-        )
+    require_unpacked(headers.get("content-encoding", "identity"))
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= MAX_BOUNDARY:
         text = f"boundary of {MEDIA_TYPE} must have 1 to {MAX_BOUNDARY} characters."

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from app.serving.act import MAX_SEED, MODES
 from app.serving.arrays import DTYPES, OPTION_HEADERS
-from app.serving.requests import MAX_DEADLINE_MS, RETURNS
+from app.serving.requests import MAX_DEADLINE_MS, MAX_SEED, MODES, RETURNS
 
 _JSON, _RAW, _NPY = "application/json", "application/octet-stream", "application/x-npy"
 _STRING = {"type": "string"}

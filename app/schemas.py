@@ -318,10 +318,14 @@ class CheckpointView(TypedDict):
 
 
 class PolicyEvaluation(TypedDict):
+    """With an `estimate`, of a policy that a log has judged: `return_mean` is its value, `episodes`
+    are those of the log, and they have no spread of their own."""
+
     return_mean: Number
-    return_std: Number
+    return_std: Number | None
     episodes: int
     action_mode: str
+    estimate: EstimateByLog | None
 
 
 class FileView(TypedDict):

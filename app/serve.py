@@ -34,8 +34,7 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=3,
     )
-    # What is there by now stays: the collector need not look through it again, for a tenth of a
-    # second each time, while clients wait.
+    # What is there by now stays: the collector need not look through it again while clients wait.
     gc.collect()
     gc.freeze()
     # A pass in the thread gets the interpreter back after this time at most, not after 5 ms.

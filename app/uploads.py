@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from app.body import require_unpacked
 from app.refusals import UnsupportedMediaType
-from store.datasets import no_space_told
+from store.storage_faults import DATASET, require_space_for, storage_told
 
 PREFIX = "upload-"
 # Of a server that was killed over it.
@@ -19,32 +21,30 @@ STALE_SECONDS = 86_400.0
 
 
 def require_csv(headers: Headers) -> None:
-    media_type, _, parameters = headers.get("content-type", "").partition(";")
-    if media_type.strip().lower() != "text/csv":
+    media_type, options = parse_options_header(headers.get("content-type", ""))
+    if media_type != b"text/csv":
         raise UnsupportedMediaType(
-            f"Content-Type={media_type[:80]!r} must be text/csv. Parquet, NPZ and HDF5 files are "
-            "not taken.",
+            f"Content-Type={media_type.decode(errors='replace')[:80]!r} must be text/csv. Parquet, "
+            "NPZ and HDF5 files are not taken.",
             param="Content-Type",
         )
-    charset = parameters.lower().replace(" ", "").replace('"', "").partition("charset=")[2]
-    if charset not in ("", "utf-8", "utf8"):
+    charset = options.get(b"charset", b"utf-8").decode(errors="replace")
+    if charset.lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType(
             f"charset={charset[:40]!r} must be utf-8: save the file with that encoding.",
             param="Content-Type",
         )
-    encoding = headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise UnsupportedMediaType(
-            f"Content-Encoding={encoding[:40]!r} is not supported: send the file unpacked.",
-            param="Content-Encoding",
-        )
+    require_unpacked(headers.get("content-encoding", "identity"), "send the file unpacked")
 
 
 @asynccontextmanager
-async def received(request: Request, folder: Path) -> AsyncIterator[Path]:
+async def received(request: Request, folder: Path, reserve_bytes: int) -> AsyncIterator[Path]:
     """The body in a file of `folder`, gone with the block."""
-    with no_space_told():
+    announced = request.headers.get("content-length", "0")
+    size = int(announced[:20]) if announced.isdecimal() else 0
+    with storage_told(DATASET):
         folder.mkdir(parents=True, exist_ok=True)
+        require_space_for(DATASET, folder, size, reserve_bytes)
         _remove_stale(folder)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=PREFIX) as file:
             async for chunk in request.stream():

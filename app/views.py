@@ -304,11 +304,13 @@ def _policy(
 
 
 def _policy_evaluation(evaluation: Evaluation) -> PolicyEvaluation:
+    estimate = cast("EstimateByLog | None", evaluation.estimate)
     return {
         "return_mean": number(evaluation.return_mean),
-        "return_std": number(spread(evaluation.returns)),
-        "episodes": len(evaluation.returns),
+        "return_std": None if estimate else number(spread(evaluation.returns)),
+        "episodes": estimate["episodes"] if estimate else len(evaluation.returns),
         "action_mode": evaluation.action_mode,
+        "estimate": estimate,
     }
 
 

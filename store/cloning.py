@@ -3,11 +3,13 @@
 from copy import deepcopy
 from typing import Any
 
+from store.catalogue import CATALOGUE
 from store.seeds import name_with
 from store.spec import default_every_steps, default_name
 
 DEFAULT_PRESET = "paper"
 DEFAULT_ALGORITHM = "mrq"
+DEFAULT_MODE = "online"
 
 
 def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +27,10 @@ def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, An
     ):
         del base["name"]  # or the clone would take over the first one's policies
     if elsewhere:
+        _leave_out_epsilon(base)
         base["environment"] = {}
+    if _differs(learns, "mode", algorithm.get("mode", DEFAULT_MODE), DEFAULT_MODE):
+        algorithm.pop("offline", None)
     if otherwise or _differs(learns, "preset", algorithm["preset"], DEFAULT_PRESET):
         algorithm.pop("hyperparameters", None)
     if _differs(overrides, "seed", base["seed"], 0):
@@ -40,6 +45,13 @@ def cloned_spec(spec: dict[str, Any], overrides: dict[str, Any]) -> dict[str, An
             if base[part]["every_steps"] == default_every_steps(part, total):
                 del base[part]["every_steps"]
     return merged(base, overrides)
+
+
+def _leave_out_epsilon(base: dict[str, Any]) -> None:
+    """It follows from the environment, unless another one was asked for."""
+    entry = CATALOGUE.get(base["environment"]["id"])
+    if entry is not None and base["evaluation"].get("epsilon") == entry.evaluation_epsilon:
+        del base["evaluation"]["epsilon"]
 
 
 def _rename_for_seed(base: dict[str, Any], seed: Any) -> None:

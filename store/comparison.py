@@ -130,16 +130,22 @@ def _found(session: Session, identity: str) -> tuple[str, Sequence[Job]]:
 
 
 def _one_environment(ids: Sequence[str], found: Sequence[tuple[str, Sequence[Job]]]) -> str:
-    """Returns of two environments say nothing about each other."""
-    of = [str(jobs[0].spec["environment"]["id"]) for _, jobs in found]
-    for identity, environment_id in zip(ids, of, strict=True):
-        if environment_id != of[0]:
+    """Returns of two environments, or on two datasets, say nothing about each other."""
+    of = [_where(jobs[0].spec["environment"]) for _, jobs in found]
+    for identity, where in zip(ids, of, strict=True):
+        if where != of[0]:
             raise InvalidInput(
-                f"ids: {identity} is of {environment_id}, and {ids[0]} of {of[0]}; allowed: jobs "
-                "and groups of one environment.",
+                f"ids: {identity} is of {' on '.join(where)}, and {ids[0]} of "
+                f"{' on '.join(of[0])}; allowed: jobs and groups of one environment, and of one "
+                "dataset.",
                 param="ids",
             )
-    return of[0]
+    return of[0][0]
+
+
+def _where(environment: Mapping[str, Any]) -> tuple[str, ...]:
+    dataset = environment.get("dataset")
+    return (environment["id"],) if dataset is None else (environment["id"], dataset["sha256"])
 
 
 def _curve(session: Session, job: Job) -> Curve:

@@ -151,10 +151,16 @@ class RemoteDatasetFiles:
         with suppress(DatasetDamaged):
             os.utime(_verified(path, name))
             return path
-        with self._downloaded(name) as temporary:
-            temporary.rename(path)
+        try:
+            self._download(name, path)
+        except DatasetDamaged:  # on the way, perhaps
+            self._download(name, path)
         self._evict()
         return path
+
+    def _download(self, name: str, path: Path) -> None:
+        with self._downloaded(name) as temporary:
+            temporary.rename(path)
 
     def check(self, name: str) -> None:
         """By a download: on the way nothing but the bytes themselves can tell."""

@@ -1,13 +1,11 @@
 """Datasets: uploaded, checked, kept as they are, pinned by the jobs that train on them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, undefer
 
 from mrq_core.csv_table import Limits, TableRefused, TooLarge
@@ -16,15 +14,17 @@ from mrq_core.logged.report import report_on as report_on_log
 from mrq_core.markets.lookahead import LooksAhead, refuse_leaks
 from mrq_core.markets.report import report_on
 from mrq_core.markets.series import read_series
-from store.artifacts import NO_SPACE, hash_of
+from store.artifacts import hash_of
 from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
 from store.database import Database
 from store.dataset_files import DatasetDamaged, DatasetFiles, file_name
-from store.errors import DatasetRefused, DatasetTooLarge, NotFound, Pinned, StorageFull
+from store.errors import DatasetRefused, DatasetTooLarge, NotFound, Pinned
 from store.ids import new_id, require_storable
 from store.settings import Settings
+from store.storage_faults import DATASET, storage_told
 from store.tables import Dataset, DatasetName, Job, JobDataset
+from store.versions import find_version, next_version
 
 TIMESERIES, TRANSITIONS = "timeseries", "transitions"
 SHOWN_JOBS = 20
@@ -59,7 +59,7 @@ def add_dataset(
         return newest, False
     dataset_id = new_id("ds")
     name = file_name(sha256, dataset_id)
-    with no_space_told():
+    with storage_told(DATASET):
         files.put(upload.path, name)
     committing = False
     try:
@@ -67,7 +67,7 @@ def add_dataset(
             dataset = Dataset(
                 id=dataset_id,
                 name=upload.name,
-                version=_next_version(session, upload.name),
+                version=next_version(session, DatasetName, upload.name),
                 role=upload.role,
                 sha256=sha256,
                 size_bytes=size,
@@ -94,7 +94,7 @@ def _mend(files: DatasetFiles, dataset: Dataset, path: Path) -> None:
     try:
         files.check(name)
     except DatasetDamaged:
-        with no_space_told():
+        with storage_told(DATASET):
             files.put(path, name)
 
 
@@ -140,45 +140,10 @@ def _newest(database: Database, name: str) -> Dataset | None:
         return session.scalars(query).one_or_none()
 
 
-def _next_version(session: Session, name: str) -> int:
-    module = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    first = module.insert(DatasetName).values(name=name, version=1)
-    query = first.on_conflict_do_update(
-        index_elements=[DatasetName.name], set_={"version": DatasetName.version + 1}
-    )
-    version: int = session.execute(query.returning(DatasetName.version)).scalar_one()
-    return version
-
-
-@contextmanager
-def no_space_told() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            raise StorageFull("The disk has no space left for it. Nothing was stored.") from error
-        raise
-
-
 def find_dataset(session: Session, reference: str, *, with_report: bool = False) -> Dataset:
     """`ds_...`, `name` (its newest version) or `name:3`."""
-    require_storable("dataset", reference)
-    query = select(Dataset)
-    if with_report:
-        query = query.options(undefer(Dataset.report))
-    name, colon, version = reference.partition(":")
-    if reference.startswith("ds_"):
-        query = query.where(Dataset.id == reference)
-    elif colon:
-        if not (version.isdecimal() and len(version) < 10):
-            raise NotFound("dataset", reference)
-        query = query.where(Dataset.name == name, Dataset.version == int(version))
-    else:
-        query = query.where(Dataset.name == name).order_by(Dataset.version.desc()).limit(1)
-    dataset = session.scalars(query).one_or_none()
-    if dataset is None:
-        raise NotFound("dataset", reference)
-    return dataset
+    query = select(Dataset).options(undefer(Dataset.report)) if with_report else None
+    return find_version(session, Dataset, reference, query)
 
 
 def list_datasets(

@@ -7,19 +7,18 @@ in between leaves files without a row, which `mrq gc` removes.
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from store.artifacts import NO_ATTEMPT, NO_SPACE, StoredFolder, manifest_hash, require_space
+from store.artifacts import NO_ATTEMPT, StoredFolder, manifest_hash
 from store.checkpoint_files import CheckpointFiles, insert_training_checkpoint
 from store.clock import now_ms
 from store.database import Database
-from store.errors import SetupError, StorageFull, StorageUnreachable
+from store.errors import StorageUnreachable
 from store.events import append_event
 from store.idempotency import find_earlier, once
 from store.ids import new_id
@@ -28,12 +27,12 @@ from store.jobs import insert_job
 from store.spec import JobSpec
 from store.states import JobStatus, Reason
 from store.storage import Artifacts
+from store.storage_faults import CHECKPOINT, storage_told
 from store.tables import Job
 
 logger = logging.getLogger(__name__)
 
 SPEC = "spec"
-_NOT_ALLOWED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ def import_checkpoint(
     if earlier is not None:
         return earlier, False
     found = examine(upload.folder, upload.names, spec, lambda: os.utime(upload.folder))
-    with storage_told():
+    with storage_told(CHECKPOINT):
         stored = artifacts.take_in(upload.job_id, found.step, _moving(upload))
     _require_as_received(artifacts, stored, upload)
 
@@ -81,29 +80,6 @@ def import_checkpoint(
     if not is_new:  # another request with this key was faster
         _discard(artifacts, stored)
     return job, is_new
-
-
-def require_space_for(folder: Path, size: int, reserve_bytes: int) -> None:
-    with storage_told():
-        require_space(folder, 0, size + reserve_bytes)
-
-
-@contextmanager
-def storage_told() -> Iterator[None]:
-    """What its disk says, in the service's words."""
-    try:
-        yield
-    except OSError as error:
-        logger.error("an import cannot be stored: %s", error)
-        if error.errno in NO_SPACE:
-            text = "There is no space for this checkpoint. Nothing was stored."
-            raise StorageFull(text) from error
-        if error.errno in _NOT_ALLOWED:
-            raise SetupError(
-                "This server may not write where training checkpoints are kept "
-                "(MRQ_ARTIFACT_DIR). Nothing was stored."
-            ) from error
-        raise
 
 
 def _moving(upload: Upload) -> Callable[[Path], None]:

@@ -33,6 +33,11 @@ def with_dataset(session: Session, spec: JobSpec) -> JobSpec:
     return JobSpec.model_validate(plain)
 
 
+def on_the_data_of(first: JobSpec, spec: JobSpec) -> JobSpec:
+    """Of a group, whose jobs differ in seed and name: the same version of the dataset for all."""
+    return spec.model_copy(update={"environment": first.environment})
+
+
 def _found(session: Session, reference: str) -> Dataset:
     try:
         return find_dataset(session, reference)

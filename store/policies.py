@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, defer, undefer
 
 from store.clock import now_ms
@@ -18,6 +17,7 @@ from store.ids import new_id, require_storable
 from store.ownership import Claim, update_owned
 from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Checkpoint, Evaluation, Job, Policy, PolicyName
+from store.versions import find_version, next_version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Polic
     policy = Policy(
         id=new_id("pol"),
         name=name,
-        version=_next_version(session, name),
+        version=next_version(session, PolicyName, name),
         checkpoint_id=checkpoint_id,
         job_number=job.number,
         created_at=session.execute(select(now_ms())).scalar_one(),
@@ -130,17 +130,6 @@ def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Polic
     return policy
 
 
-def _next_version(session: Session, name: str) -> int:
-    """Of two promotions at once the second one waits at the row."""
-    module = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    first = module.insert(PolicyName).values(name=name, version=1)
-    query = first.on_conflict_do_update(
-        index_elements=[PolicyName.name], set_={"version": PolicyName.version + 1}
-    )
-    version: int = session.execute(query.returning(PolicyName.version)).scalar_one()
-    return version
-
-
 def delete_policy(database: Database, reference: str) -> Policy:
     """For good: its checkpoint may go with its job then, and its version never comes back."""
     with database.write() as session:
@@ -154,21 +143,7 @@ def delete_policy(database: Database, reference: str) -> Policy:
 
 def find_policy(session: Session, reference: str) -> Policy:
     """`pol_...`, `name` (its newest version) or `name:3`."""
-    require_storable("policy", reference)
-    query = select(Policy)
-    name, colon, version = reference.partition(":")
-    if reference.startswith("pol_"):
-        query = query.where(Policy.id == reference)
-    elif colon:
-        if not (version.isdecimal() and len(version) < 10):
-            raise NotFound("policy", reference)
-        query = query.where(Policy.name == name, Policy.version == int(version))
-    else:
-        query = query.where(Policy.name == name).order_by(Policy.version.desc()).limit(1)
-    policy = session.scalars(query).one_or_none()
-    if policy is None:
-        raise NotFound("policy", reference)
-    return policy
+    return find_version(session, Policy, reference)
 
 
 def load_servable(session: Session, policy: Policy) -> ServablePolicy:

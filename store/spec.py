@@ -352,7 +352,7 @@ class JobSpec(Part):
         return [*self.environment.warnings(), *self._warm_up_warnings()]
 
     def _warm_up_warnings(self) -> list[str]:
-        warmup = getattr(self.algorithm.hyperparameters, "warmup_steps", 0)
+        warmup = self.algorithm.hyperparameters.warmup_steps
         total = self.budget.total_steps
         if total > warmup or self.algorithm.mode == "offline":
             return []

@@ -1,7 +1,7 @@
 """`python -m worker.trainer_start`: the trainer, started while the garbage collector sleeps.
 
-Loading torch makes hundreds of thousands of objects that live as long as the process: nobody has
-to look through them while they come, nor, after `freeze`, at any later collection.
+What loading torch makes lives as long as the process: nobody has to look through it while it
+comes, nor, after `freeze`, at any later collection.
 """
 
 import gc
@@ -12,7 +12,9 @@ from importlib import import_module
 def main() -> int:
     gc.disable()
     trainer = import_module("worker.trainer")
-    import_module("torch._dynamo")  # which the first optimiser would load
+    # The first optimiser would load it. What is to be trained is not told yet; only a table has no
+    # optimiser, and waits a moment for nothing.
+    import_module("torch._dynamo")
     gc.freeze()
     gc.enable()
     code: int = trainer.main()

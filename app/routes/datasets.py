@@ -94,7 +94,9 @@ async def upload_dataset(
     """The body is the file. It is checked before it is stored, and refused as a whole."""
     require_csv(request.headers)
     mapped = query.mapped()
-    async with received(request, settings.data_dir / "uploads") as path:
+    async with received(
+        request, settings.data_dir / "uploads", settings.disk_reserve_bytes
+    ) as path:
         upload = Upload(
             path=path,
             name=query.name,

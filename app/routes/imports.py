@@ -26,13 +26,12 @@ from store.importing import (
     SPEC,
     Upload,
     import_checkpoint,
-    require_space_for,
-    storage_told,
 )
 from store.job_dataset import with_dataset
 from store.settings import Settings
 from store.spec import JobSpec
 from store.storage import Artifacts
+from store.storage_faults import CHECKPOINT, require_space_for, storage_told
 
 router = APIRouter(tags=["jobs"])
 
@@ -71,7 +70,7 @@ async def import_files(
         folder = await run_in_threadpool(_open, stack, artifacts, job_id)
 
         def require_space(size: int) -> None:
-            require_space_for(folder, size, settings.disk_reserve_bytes)
+            require_space_for(CHECKPOINT, folder, size, settings.disk_reserve_bytes)
 
         announced = request.headers.get("content-length", "0")
         require_space(int(announced[:20]) if announced.isdecimal() else 0)
@@ -90,7 +89,7 @@ async def import_files(
 
 
 def _open(stack: ExitStack, artifacts: Artifacts, job_id: str) -> Path:
-    with storage_told():
+    with storage_told(CHECKPOINT):
         return stack.enter_context(artifacts.incoming(job_id))
 
 
@@ -106,7 +105,7 @@ async def _receive(request: Request, writer: PartWriter) -> None:
 
 
 def _feed(writer: PartWriter, data: bytes) -> None:
-    with storage_told():
+    with storage_told(CHECKPOINT):
         writer.feed(data)
 
 

@@ -17,7 +17,7 @@ from store.database import Database
 from store.estimate import refuse_if_too_large
 from store.groups import submit_group
 from store.installed import refuse_if_not_installed
-from store.job_dataset import with_dataset
+from store.job_dataset import on_the_data_of, with_dataset
 from store.jobs import JobFilter, list_jobs, submit_job
 from store.jobs import get_job as get_stored_job
 from store.revision import REVISABLE, revise_job
@@ -82,7 +82,9 @@ def create_job(
     """With more than one of `seeds`: a group of jobs."""
     request = parse(JobRequest, body)
     with database.read() as session:
-        specs = [with_dataset(session, spec) for spec in request.specs()]
+        first, *others = request.specs()
+        first = with_dataset(session, first)
+    specs = [first, *(on_the_data_of(first, spec) for spec in others)]
     refuse_if_not_installed(specs[0], settings)
     needed = refuse_if_too_large(specs[0], settings.job_memory_bytes)
     if dry_run:

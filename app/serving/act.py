@@ -1,6 +1,6 @@
 """`POST /policies/{reference}/act`: plain ASGI inside the FastAPI app, to cost little.
 
-Documented by hand in `app.openapi`; errors, key, limits and headers are those of every route.
+Documented by hand in `app.openapi_act`; errors, key, limits and headers are those of every route.
 `app.serving.door` leads here by a short way.
 """
 
@@ -22,9 +22,6 @@ from app.serving.masks import read_masks
 from app.serving.media import reply_form, request_form
 from app.serving.observation import read_rows
 from app.serving.policies import LivePolicy, LoadedPolicies
-from app.serving.requests import FIELDS as FIELDS
-from app.serving.requests import MAX_SEED as MAX_SEED
-from app.serving.requests import MODES as MODES
 
 PATH = "/policies/{reference}/act"
 
@@ -107,18 +104,18 @@ async def _read_all(receive: Receive, headers: Mapping[bytes, bytes], limit: Lim
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > limit.allowed_bytes:
         raise refuse_too_large(limit)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        if len(body) > limit.allowed_bytes:
-            raise refuse_too_large(limit)
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
         message = await receive()
-        body += message.get("body", b"")
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    if len(body) > limit.allowed_bytes:
-        raise refuse_too_large(limit)
-    return body
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit.allowed_bytes:
+            raise refuse_too_large(limit)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _deadline(begun: int, deadline_ms: float | None) -> int | None:

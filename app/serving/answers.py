@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from app.context import RawHeaders
 from app.refusals import ActRefused
 from app.serving.arrays import little_endian, npy_bytes, shape_text
 from app.serving.bundle import Actor, Reals
@@ -17,7 +18,6 @@ from app.serving.policies import LivePolicy
 from app.serving.requests import ActRequest
 from mrq_core.spaces import Floats
 
-RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 Reply: TypeAlias = tuple[RawHeaders, bytes]
 ReplyForm: TypeAlias = Callable[["Answered"], Reply]
 

@@ -1,5 +1,5 @@
-"""Observations as the bytes of an array, and actions as such: what pixels must be, for as JSON they
-are four times as large and a thousand times as slow to read."""
+"""Observations as the bytes of an array, and actions as such: what pixels should be, for as JSON
+they are much larger and slower to read by far."""
 
 import io
 import math
@@ -40,7 +40,10 @@ def read_raw(headers: Mapping[bytes, bytes], body: bytes) -> ActRequest:
         text = f"The body has {len(body)} bytes where X-Shape and X-Dtype make {size}."
         details = {"expected": str(size), "got": str(len(body))}
         raise ActRefused("binary_size_mismatch", text, param="body", **details)
-    array = np.frombuffer(body, dtype).reshape(shape)
+    try:
+        array = np.frombuffer(body, dtype).reshape(shape)
+    except ValueError:  # no bytes at all, in more dimensions than there can be
+        raise _bad_shape(headers.get(b"x-shape")) from None
     return read_options(array, None, _options(headers))
 
 
@@ -113,10 +116,14 @@ def _shape(text: bytes | None) -> tuple[int, ...]:
         part.isdigit() and len(part) <= 8 and int(part) <= _LARGEST_DIMENSION for part in parts
     )
     if not valid:
-        given = "missing" if text is None else repr(text[:80].decode("latin-1"))
-        message = f"X-Shape={given} must be the array's sizes with commas, such as 17 or 64,17."
-        raise ActRefused("shape_invalid", message, param="X-Shape")
+        raise _bad_shape(text)
     return tuple(map(int, parts))
+
+
+def _bad_shape(text: bytes | None) -> ActRefused:
+    given = "missing" if text is None else repr(text[:80].decode("latin-1"))
+    message = f"X-Shape={given} must be the array's sizes with commas, such as 17 or 64,17."
+    return ActRefused("shape_invalid", message, param="X-Shape")
 
 
 def _options(headers: Mapping[bytes, bytes]) -> dict[str, Any]:

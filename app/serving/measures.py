@@ -1,6 +1,7 @@
 """What acting costs, counted for Prometheus: by policy and version, in its text format 0.0.4.
 
-Used on the event loop only, so plain numbers do. They outlive a policy's leaving the memory.
+Counted on the event loop only, so plain numbers do; a policy's are made by the thread that loads
+it. They outlive a policy's leaving the memory.
 """
 
 from bisect import bisect_left

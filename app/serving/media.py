@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from app.body import require_unpacked
 from app.refusals import UnsupportedMediaType
 from app.serving.answers import ReplyForm, json_reply, npy_reply, raw_reply
 from app.serving.arrays import read_npy, read_raw
@@ -35,10 +36,7 @@ def request_form(headers: Mapping[bytes, bytes]) -> Form:
             f"Content-Type={given[:80].decode('latin-1')!r} must be one of {allowed}.",
             param="Content-Type",
         )
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise UnsupportedMediaType(
-            "Content-Encoding is not supported: send the body as it is.", param="Content-Encoding"
-        )
+    require_unpacked(headers.get(b"content-encoding", b"identity").decode("latin-1"))
     return form
 
 

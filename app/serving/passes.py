@@ -17,8 +17,8 @@ from app.serving.bundle import Actor, Forward
 from mrq_core.actions import FEW
 from mrq_core.spaces import Floats
 
-# A pass of up to this estimate keeps the event loop; a longer one goes to the thread. A hand-over
-# costs about a tenth of it.
+# A pass of up to this estimate keeps the event loop; a longer one goes to the thread, beside
+# which the hand-over is little.
 INLINE_SECONDS = 0.001
 _TRIALS = 3
 

@@ -64,8 +64,8 @@ class LoadedPolicies:
         self._database = database
         self._budget_bytes = budget_bytes
         self._max_batch = max_batch
-        # For the passes that are too long for the event loop: of all policies, one at a time.
         self.measures = Measures()
+        # For the passes that are too long for the event loop: of all policies, one at a time.
         self._thread = ThreadPoolExecutor(1, "forward")
         self._loaded: OrderedDict[str, LivePolicy] = OrderedDict()  # least recently used first
         self._broken: dict[str, str] = {}  # why, by id

@@ -139,6 +139,8 @@ class SAC(_Replaying):
 class PPO(_Settings):
     """Proximal policy optimisation (Schulman et al. 2017), with one environment."""
 
+    warmup_steps: ClassVar[int] = 0
+
     hidden_dim: int = 64
     hidden_layers: int = 2
     learning_rate: float = 3e-4
@@ -164,6 +166,8 @@ class PPO(_Settings):
 @dataclass(frozen=True, kw_only=True)
 class QLearning(_Settings):
     """One number for each state and action (Watkins 1989; Sutton and Barto 2018, section 6.5)."""
+
+    warmup_steps: ClassVar[int] = 0
 
     learning_rate: float = 0.1
     discount: float = 0.99

@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from cli import comparing
 from store.database import Database
+from store.groups import get_group, jobs_of
 from store.policies import succeed
 from store.settings import Settings
 from tests.app.driving import claim, evaluate, spec, submit
@@ -90,6 +91,19 @@ def test_what_cannot_be_compared(
         answer = client.get(f"/compare?{query}")
         assert (answer.status_code, answer.json().get("param")) == (status, param), query
         assert text in answer.json()["detail"], query
+
+
+def test_returns_on_two_datasets_are_not_compared(
+    client: TestClient, database: Database, two: tuple[str, str]
+) -> None:
+    with database.write() as session:
+        for group, sha256 in zip(two, ("a" * 64, "b" * 64), strict=True):
+            for job in jobs_of(session, get_group(session, group)):
+                environment = job.spec["environment"] | {"dataset": {"sha256": sha256}}
+                job.spec = job.spec | {"environment": environment}
+    refusal = client.get(f"/compare?ids={two[0]},{two[1]}")
+    assert (refusal.status_code, refusal.json()["param"]) == (422, "ids")
+    assert "of one dataset" in refusal.json()["detail"]
 
 
 def test_the_table_for_a_terminal(client: TestClient, two: tuple[str, str]) -> None:

@@ -243,6 +243,15 @@ def test_a_bad_query_is_refused(client: TestClient, query: str, param: str, said
     assert said in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/csv; charset=utf-8; header=present", 'text/csv;charset="UTF-8"', "Text/CSV"],
+)
+def test_a_csv_by_any_of_its_names(client: TestClient, content_type: str) -> None:
+    answer = client.post(UPLOAD, content=GOOD, headers={"Content-Type": content_type})
+    assert answer.status_code == 201, answer.text
+
+
 @pytest.mark.parametrize("path", ["", "/preview", "/validation"])
 def test_there_is_no_such_dataset(client: TestClient, path: str) -> None:
     for reference in ("ds_0", "none", "none:1", "none:x"):

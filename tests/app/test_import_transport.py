@@ -297,7 +297,7 @@ def test_what_is_stored_and_gets_no_row_is_garbage(
     assert [p for p in settings.data_dir.rglob("*.safetensors") if p.is_file()] == []
 
 
-@pytest.mark.parametrize("at", ["_sync_folder", "_hash_and_sync"])
+@pytest.mark.parametrize("at", ["sync", "_hash_and_sync"])
 def test_a_failure_while_it_is_stored_leaves_nothing(
     client: TestClient,
     database: Database,

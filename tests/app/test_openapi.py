@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from app import schemas
-from app.serving.act import FIELDS
+from app.serving.requests import FIELDS
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import trained_job

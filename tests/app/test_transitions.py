@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -98,6 +99,35 @@ def test_a_stored_spec_is_taken_again(client: TestClient, uploaded: dict[str, An
     assert clone.json()["spec"]["algorithm"] == first["spec"]["algorithm"]
 
 
+@pytest.mark.parametrize(
+    ("number", "value"), [("rows", -5), ("episodes", 10**11), ("choices", -1), ("choices", 10**6)]
+)
+def test_a_fact_that_is_sent_along_costs_nothing(
+    client: TestClient, uploaded: dict[str, Any], number: str, value: int
+) -> None:
+    assert uploaded["name"] == "cart"
+    stored = client.post("/jobs", json=asked()).json()["spec"]
+    stored["environment"]["dataset"][number] = value
+    refusal = client.post("/jobs", json=stored)
+    assert refusal.status_code == 422
+    assert refusal.json()["param"] == f"environment.dataset.{number}"
+
+
+def test_a_billion_episodes_are_not_counted_out(
+    client: TestClient, uploaded: dict[str, Any]
+) -> None:
+    """In memory they would be 8 GB and more."""
+    assert uploaded["name"] == "cart"
+    stored = client.post("/jobs", json=asked()).json()["spec"]
+    stored["environment"]["dataset"]["episodes"] = 10**9
+    tracemalloc.start()
+    refusal = client.post("/jobs", json=stored)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refusal.status_code == 422
+    assert peak < 50_000_000
+
+
 REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
         ({"algorithm": {"mode": "online"}}, "algorithm.mode", "is for 'offline' alone"),
         ({"algorithm": {"offline": {"alpha": 1.0}}}, "algorithm.offline", "leave it out"),
@@ -149,7 +179,7 @@ def test_the_two_roles_are_not_taken_for_each_other(
 def test_an_estimate_is_shown_with_its_interval(
     client: TestClient, database: Database, settings: Settings, uploaded: dict[str, Any]
 ) -> None:
-    job_id = trained_job(database, settings)
+    job_id = trained_job(database, settings, name="swing")
     interval = {"value": 5.0, "low": 3.25, "high": 7.5}
     estimate = {
         "confidence": 0.95, "discount": 0.95, "episodes": 61, "fitted": interval,
@@ -162,6 +192,8 @@ def test_an_estimate_is_shown_with_its_interval(
         stored = client.post("/jobs?dry_run=true", json=asked()).json()["spec"]
         job.spec = {**job.spec, **{part: stored[part] for part in ("environment", "algorithm")}}
     (shown,) = client.get(f"/jobs/{job_id}/evaluations").json()["data"]
+    judged = client.get("/policies/swing").json()["evaluation"]
+    assert (judged["episodes"], judged["return_std"], judged["estimate"]) == (61, None, estimate)
     assert (shown["estimate"], shown["lengths"]) == (estimate, [])
     page = client.get(f"/ui/jobs/{job_id}")
     assert page.status_code == 200

@@ -246,6 +246,21 @@ def test_a_damaged_file_is_found(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_same_upload_again_puts_a_lost_or_damaged_file_back(
+    database: Database, stored_in: Settings, files: DatasetFiles, tmp_path: Path
+) -> None:
+    dataset = add(database, stored_in, tmp_path)
+    name = file_name(dataset.sha256, dataset.id)
+    spoilt = tmp_path / "spoilt"
+    spoilt.write_bytes(b"other bytes")
+    for spoil in (lambda: files.remove(name), lambda: files.put(spoilt, name)):
+        spoil()
+        with pytest.raises(DatasetDamaged):
+            files.check(name)
+        assert add(database, stored_in, tmp_path).id == dataset.id
+        assert files.fetch(name).read_bytes() == CONTENT
+
+
 def test_copies_that_nobody_asks_for_go(
     database: Database, make_settings: Callable[..., Settings], bucket: Bucket, tmp_path: Path
 ) -> None:

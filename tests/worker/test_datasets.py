@@ -18,16 +18,12 @@ from store.states import JobStatus, Reason
 from store.tables import Dataset, Job
 from tests.buckets import Bucket
 from tests.prices import csv_of, rows
+from tests.worker.small import SMALL
 from worker.supervisor import Supervisor
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 SCRIPTED = "tests.worker.scripted_trainer"
-SMALL = {
-    "zs_dim": 16, "zsa_dim": 16, "za_dim": 8, "encoder_hidden_dim": 16, "value_hidden_dim": 16,
-    "policy_hidden_dim": 16, "batch_size": 8, "warmup_steps": 30, "buffer_size": 1_000,
-    "target_update_every": 20,
-}  # fmt: skip
 
 
 def add(database: Database, settings: Settings, folder: Path) -> Dataset:

@@ -19,15 +19,10 @@ from store.settings import Settings
 from store.spec import JobSpec
 from store.states import CheckpointKind, JobStatus
 from store.tables import Checkpoint, Evaluation, Job
+from tests.worker.small import SMALL
 from worker.supervisor import Supervisor
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-SMALL = {
-    "zs_dim": 16, "zsa_dim": 16, "za_dim": 8, "encoder_hidden_dim": 16, "value_hidden_dim": 16,
-    "policy_hidden_dim": 16, "batch_size": 8, "warmup_steps": 30, "buffer_size": 1_000,
-    "target_update_every": 20,
-}  # fmt: skip
 
 
 def trained(database: Database, settings: Settings, folder: Path, **kwargs: Any) -> Job:

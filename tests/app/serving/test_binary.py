@@ -169,6 +169,7 @@ FLOATS = ROWS[0].tobytes()
         (b"", {"X-Shape": "0,3"}, "batch_size"),
         (FLOATS * 257, {"X-Shape": "257,3"}, "batch_size"),
         (FLOATS, {"X-Shape": "three"}, "shape_invalid"),
+        (b"", {"X-Shape": "0,10000000,10000000,10000000"}, "shape_invalid"),
         (FLOATS, {"X-Shape": "-3"}, "shape_invalid"),
         (FLOATS, {"X-Shape": "3,"}, "shape_invalid"),
         (FLOATS, {"X-Shape": "99999999999999999999"}, "shape_invalid"),

@@ -50,12 +50,7 @@ def parts(answer: Any) -> Any:
     ],
 )
 def test_both_ways_answer_alike(
-    client: TestClient,
-    behind_a_prefix: TestClient,
-    monkeypatch: pytest.MonkeyPatch,
-    app: FastAPI,
-    path: str,
-    options: Any,
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, app: FastAPI, path: str, options: Any
 ) -> None:
     short = client.post(path, **options)
     monkeypatch.setitem(app.__dict__, "_is_observed", True)
