@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +254,7 @@ def test_the_same_upload_again_puts_a_lost_or_damaged_file_back(
     name = file_name(dataset.sha256, dataset.id)
     spoilt = tmp_path / "spoilt"
     spoilt.write_bytes(b"other bytes")
-    for spoil in (lambda: files.remove(name), lambda: files.put(spoilt, name)):
+    for spoil in (partial(files.remove, name), partial(files.put, spoilt, name)):
         spoil()
         with pytest.raises(DatasetDamaged):
             files.check(name)
