@@ -4,31 +4,21 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import httpx2
-
-from store.errors import SetupError
+from cli.server import ask_server
 
 PATH = "/compare"
-TIMEOUT = httpx2.Timeout(60.0)
 
 
 def ask(url: str, key: str, ids: Sequence[str], target: float | None) -> dict[str, Any]:
     """What the server answers. SetupError with its words if it refuses."""
     asked = {"ids": ",".join(ids)} | ({} if target is None else {"target": str(target)})
-    try:
-        with httpx2.Client(base_url=url, timeout=TIMEOUT) as client:
-            answer = client.get(PATH, params=asked, headers={"Authorization": f"Bearer {key}"})
-    except httpx2.TransportError as error:
-        raise SetupError(f"{url} does not answer: {type(error).__name__}: {error}") from None
-    try:
-        body = answer.json()
-    except ValueError:
-        body = {}
-    if answer.status_code != 200:
-        detail = body.get("detail", f"it answered {answer.status_code}")
-        raise SetupError(f"nothing to compare: {detail}")
-    found: dict[str, Any] = body
-    return found
+    return ask_server(
+        url,
+        key,
+        lambda client: client.get(PATH, params=asked),
+        wanted=200,
+        failed="nothing to compare",
+    )
 
 
 def as_json(found: dict[str, Any]) -> str:
@@ -69,7 +59,7 @@ def _interval(estimated: dict[str, Any]) -> str:
 
 
 def _reached(reached: dict[str, Any], jobs: int) -> str:
-    median = "" if reached["median"] is None else f", median {reached['median']:g}"
+    median = "" if reached["median"] is None else f", median {reached['median']:.10g}"
     return f"{reached['n']} of {jobs}{median}"
 
 

@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import httpx2
 
+from cli.server import ask_server
 from store.errors import SetupError
 
 PATH = "/checkpoints/import"
@@ -20,16 +21,14 @@ def send_checkpoint(url: str, key: str, folder: Path, spec: Path) -> dict[str, A
         parts = [("spec", _opened(stack, spec))]
         # The small ones first: what they say wrong is said before the large ones are under way.
         parts += [(path.name, _opened(stack, path)) for path in _files(folder, spec)]
-        client = stack.enter_context(httpx2.Client(base_url=url, timeout=TIMEOUT))
-        try:
-            answer = client.post(PATH, files=parts, headers={"Authorization": f"Bearer {key}"})
-        except httpx2.TransportError as error:
-            raise SetupError(f"{url} does not answer: {type(error).__name__}: {error}") from None
-    body = _json(answer)
-    if answer.status_code != 201:
-        detail = body.get("detail", f"it answered {answer.status_code}")
-        raise SetupError(f"{url} does not take the checkpoint: {detail}")
-    return body
+        return ask_server(
+            url,
+            key,
+            lambda client: client.post(PATH, files=parts),
+            wanted=201,
+            failed=f"{url} does not take the checkpoint",
+            timeout=TIMEOUT,
+        )
 
 
 def _files(folder: Path, spec: Path) -> list[Path]:
@@ -47,11 +46,3 @@ def _opened(stack: ExitStack, path: Path) -> IO[bytes]:
         return stack.enter_context(path.open("rb"))
     except OSError as error:
         raise SetupError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _json(answer: httpx2.Response) -> dict[str, Any]:
-    try:
-        body = answer.json()
-    except ValueError:
-        body = {}
-    return body if isinstance(body, dict) else {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from benchmarks.applications.rows import EPISODE_STEPS
 from benchmarks.applications.running import Done
-from benchmarks.learning.following import git, versions
+from benchmarks.provenance import git, machine, versions
 
 # Of whose code the last commit is named: what runs here may be newer.
 SERVICE = ("app", "store", "worker", "mrq_core", "migrations")
@@ -52,7 +51,7 @@ def page(done: Sequence[Done]) -> str:
     head = PAGE.format(
         day=f"{datetime.now(UTC):%Y-%m-%d}",
         commit=git("log", "-1", "--format=%h", "--", *SERVICE),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores, CPU only, one thread",
+        machine=f"{machine()}, one thread",
         python=platform.python_version(),
         versions=", ".join(f"{name} {number}" for name, number in versions().items()),
         steps=EPISODE_STEPS,

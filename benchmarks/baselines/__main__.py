@@ -6,6 +6,7 @@ With a folder of raw runs (`python -m benchmarks.baselines FOLDER`) these are ke
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -105,8 +106,10 @@ def figure(all_runs: Sequence[Runs]) -> str:
 
 
 def main() -> int:
-    if len(sys.argv) > 1:
-        keep(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", help="of raw runs, to be kept first")
+    if (folder := parser.parse_args().folder) is not None:
+        keep(folder)
     all_runs = read()
     if not all_runs:
         print(f"no curves in {KEPT}", file=sys.stderr)

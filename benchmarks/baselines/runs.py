@@ -1,11 +1,12 @@
 """`python -m benchmarks.baselines.runs FOLDER`: trains, one run after the other, what is not there.
 
 One thread and one process; a seed of every task and algorithm before the next seed, so that what
-was interrupted is still a comparison. An interrupted run goes on from its checkpoint.
+was interrupted is still a comparison. An interrupted run begins anew.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -16,7 +17,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.baselines.tasks import SEEDS, TASKS, Task
-from benchmarks.learning.following import Follower, commit, machine, versions
+from benchmarks.learning.following import Follower
+from benchmarks.provenance import commit, machine, versions
 from mrq_core.baselines import library  # noqa: F401  before the clock of the first run starts
 
 
@@ -46,7 +48,9 @@ def train(task: Task, algorithm: str, seed: int, folder: Path, of: str) -> None:
 
 
 def main() -> int:
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="for the raw runs; outside the repository")
+    folder = parser.parse_args().folder
     os.nice(19)
     torch.set_num_threads(1)
     of = commit()

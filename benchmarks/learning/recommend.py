@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 import mrq_core.tasks  # noqa: F401  (registers it)
-from benchmarks.learning.following import commit, machine, versions
+from benchmarks.provenance import commit, machine, versions
 from mrq_core.config import PRESETS
 from mrq_core.events import Evaluated
 from mrq_core.run import TrainingRun

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.act import prepare
+from benchmarks.provenance import commit
 from benchmarks.serving.contenders import Contender, floor, ours, peers, running, usual
 from benchmarks.serving.generator import Generator
 from benchmarks.serving.table import Run, Turn, render
@@ -39,7 +40,7 @@ def main() -> None:
         generator = Generator(scratch)
         before = os.getloadavg()[0]
         with running(contenders, scratch) as ports:
-            run = Run(_commit(), datetime.now(UTC), before)
+            run = Run(commit(), datetime.now(UTC), before)
             for number in range(options.rounds + 1):
                 turns = list(_round(generator, contenders, ports, model, options.seconds))
                 if number:  # the first one warms up
@@ -99,12 +100,6 @@ def _bare(model: Path, rows: int, seconds: float) -> float:
     command = [sys.executable, "-m", "benchmarks.serving.bare", str(model), str(rows), str(seconds)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout)
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    return found.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

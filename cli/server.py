@@ -1,0 +1,42 @@
+"""A running service, asked over HTTP."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from store.errors import SetupError
+
+TIMEOUT = httpx2.Timeout(60.0)
+
+
+def ask_server(
+    url: str,
+    key: str,
+    send: Callable[[httpx2.Client], httpx2.Response],
+    *,
+    wanted: int,
+    failed: str,
+    timeout: httpx2.Timeout = TIMEOUT,
+) -> dict[str, Any]:
+    """What it answers with the status `wanted`. Else SetupError: `failed`, and its words."""
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx2.Client(base_url=url, headers=headers, timeout=timeout) as client:
+        try:
+            answer = send(client)
+        except httpx2.TransportError as error:
+            raise SetupError(f"{url} does not answer: {type(error).__name__}: {error}") from None
+    body = _object(answer)
+    if answer.status_code != wanted:
+        detail = body.get("detail", f"it answered {answer.status_code}")
+        raise SetupError(f"{failed}: {detail}")
+    return body
+
+
+def _object(answer: httpx2.Response) -> dict[str, Any]:
+    """{} of what is none, as a proxy may answer."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
