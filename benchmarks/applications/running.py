@@ -14,8 +14,8 @@ from benchmarks.applications.prices import made_prices
 from benchmarks.applications.rows import EPISODE_STEPS, Row
 from benchmarks.offline.cart import Logging, log_csv
 from cli.playing import play_episodes
+from store.states import TERMINAL
 
-ENDED = ("succeeded", "failed", "cancelled")
 # The slowest row takes a few minutes on a busy machine.
 JOB_SECONDS = 1800.0
 
@@ -43,7 +43,7 @@ class Done:
 
 def missing_extras(client: httpx2.Client, rows: Sequence[Row]) -> Mapping[str, str]:
     """Environments whose packages the workers lack, each with the command that installs them."""
-    known = _answer(client.get("/environments"))["data"]
+    known = answer_of(client.get("/environments"))["data"]
     wanted = {row.environment_id for row in rows}
     return {
         each["id"]: each["install"]
@@ -68,19 +68,19 @@ def run_row(client: httpx2.Client, row: Row) -> Done:
 
 def _through(client: httpx2.Client, row: Row) -> tuple[float, str, int]:
     """Return of the last evaluation, what an action looks like, how many were taken."""
-    environment = _answer(client.get(f"/environments/{row.environment_id}"))
+    environment = answer_of(client.get(f"/environments/{row.environment_id}"))
     name = "application-" + row.environment_id.lower().replace("/", "-")
     dataset_id = _upload(client, row.dataset_role) if row.dataset_role else None
-    job = _wait(client, _answer(client.post("/jobs", json=row.job(name, dataset_id)))["id"])
+    job = wait_for(client, answer_of(client.post("/jobs", json=row.job(name, dataset_id)))["id"])
     if job["status"] != "succeeded":
         raise RowFailed(f"{job['status']}, {job['status_reason']}: {job['status_message']}")
-    evaluations = _answer(client.get(f"/jobs/{job['id']}/evaluations"))["data"]
+    evaluations = answer_of(client.get(f"/jobs/{job['id']}/evaluations"))["data"]
     last = max(evaluations, key=lambda each: each["step"])
     if last["step"] != row.total_steps:
         raise RowFailed(f"last evaluated at step {last['step']}, not at {row.total_steps}")
     best = next(each for each in evaluations if each["best"])
     asked = {"checkpoint_id": best["checkpoint_id"], "name": f"{name}-promoted"}
-    policy = _answer(client.post("/policies", json=asked))
+    policy = answer_of(client.post("/policies", json=asked))
     acted = (
         _act_in_log(client, policy["id"]) if row.is_offline else _play(client, policy["id"], row)
     )
@@ -99,7 +99,7 @@ def _act_in_log(client: httpx2.Client, policy_id: str) -> int:
     lines = list(csv.DictReader(_made_log().decode().splitlines()))[:EPISODE_STEPS]
     seen = [[float(line["place"]), float(line["speed"])] for line in lines]
     answer = client.post(f"/policies/{policy_id}/act", json={"observations": seen})
-    return len(_answer(answer)["actions"])
+    return len(answer_of(answer)["actions"])
 
 
 def _made_log() -> bytes:
@@ -114,7 +114,7 @@ def _upload(client: httpx2.Client, role: str) -> str:
         content=_made_log() if role == "transitions" else made_prices(),
         headers={"Content-Type": "text/csv"},
     )
-    return str(_answer(answer)["id"])
+    return str(answer_of(answer)["id"])
 
 
 def action_told(environment: Mapping[str, Any]) -> str:
@@ -125,16 +125,17 @@ def action_told(environment: Mapping[str, Any]) -> str:
     return f"1 of {choices}" + (", masked" if environment["masked"] else "")
 
 
-def _wait(client: httpx2.Client, job_id: str) -> dict[str, Any]:
+def wait_for(client: httpx2.Client, job_id: str) -> dict[str, Any]:
     until = time.monotonic() + JOB_SECONDS
-    while (job := _answer(client.get(f"/jobs/{job_id}")))["status"] not in ENDED:
+    while (job := answer_of(client.get(f"/jobs/{job_id}")))["status"] not in TERMINAL:
         if time.monotonic() > until:
+            client.post(f"/jobs/{job_id}/cancel")  # or the only worker stays with it
             raise RowFailed(f"still {job['status']} after {JOB_SECONDS:.0f} seconds")
         time.sleep(0.1)
     return job
 
 
-def _answer(response: httpx2.Response) -> dict[str, Any]:
+def answer_of(response: httpx2.Response) -> dict[str, Any]:
     body: dict[str, Any] = response.json()
     if not response.is_success:
         raise RowFailed(f"{response.status_code} {body.get('code')}: {body.get('detail')}")

@@ -19,9 +19,8 @@ from benchmarks.act import prepare
 from benchmarks.provenance import commit
 from benchmarks.serving.contenders import Contender, floor, ours, peers, running, usual
 from benchmarks.serving.generator import Generator
-from benchmarks.serving.table import Run, Turn, render
+from benchmarks.serving.table import CONNECTIONS, Run, Turn, render
 
-CONNECTIONS = (1, 16)
 BATCH_CONNECTIONS = (1, 4)
 BATCH_ROWS = 128
 

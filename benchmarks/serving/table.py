@@ -9,6 +9,8 @@ from statistics import median
 
 FLOOR = "floor: raw ASGI echo"
 
+CONNECTIONS = (1, 16)
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -59,7 +61,7 @@ def render(run: Run, seconds: float) -> str:
         f"ratios medians of the ratios within a round. Load average before "
         f"{run.load_before:.1f}, after {run.load_after:.1f}.",
     ]
-    for size in (1, 16):
+    for size in CONNECTIONS:
         lines += ["", f"## {size} connection{'s' if size > 1 else ''}", "", *_servers(run, size)]
     lines += ["", "## ONNX Runtime alone, and batches of 128 in binary", "", *_batches(run)]
     return "\n".join(lines) + "\n"

@@ -4,9 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
+from benchmarks.prices_of_others import real_prices
 from tests.e2e.service import LiveService
 from tests.e2e.tutorials import commands, run, shorter
-from tests.prices_of_others import real_prices
 
 PAGE = "docs/tutorials/markets.md"
 STEPS = '"budget": {"total_steps": 10000}'
