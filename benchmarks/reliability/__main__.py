@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--pace", type=float, default=1.0, help="of the pauses between faults")
+    parser.add_argument("--waiting", type=int, default=2, help="jobs, beside one for each worker")
     parser.add_argument("--specs", nargs="+", choices=list(SPECS), default=LONG)
     parser.add_argument("--plan", action="store_true", help="print the plan, and do nothing")
     parser.add_argument("--control", choices=sorted(CONTROLS), help="one that has to fail")
@@ -41,6 +42,7 @@ def main() -> int:
             seed=options.seed,
             postgres=options.database == "postgres",
             pace=options.pace,
+            waiting=options.waiting,
             specs=options.specs,
             layout=Layout(workers=options.workers),
         )

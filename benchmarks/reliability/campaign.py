@@ -26,20 +26,20 @@ from store.settings import Settings
 TICK_SECONDS = 0.1
 SAMPLE_SECONDS = 3.0
 FILES_EVERY = 3  # samples
-# Jobs that have not ended, beside those that a worker may be training.
-WAITING_JOBS = 1
 TO_HIT_SECONDS = 90.0  # for a fault that finds nothing to hit
 TO_END_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """`pace`: of the plan's pauses between faults; below 1 they are shorter."""
+    """`pace`: of the plan's pauses between faults; below 1 they are shorter. `waiting`: jobs that
+    have not ended, beside those that a worker may be training."""
 
     kills: int
     seed: int
     postgres: bool
     pace: float = 1.0
+    waiting: int = 2
     specs: Sequence[str] = LONG
     layout: Layout = field(default_factory=Layout)
 
@@ -152,7 +152,7 @@ class Campaign:
             self._sampled_at = time.monotonic()
 
     def _keep_busy(self, seen: Snapshot) -> None:
-        wanted = self._order.layout.workers + WAITING_JOBS
+        wanted = self._order.layout.workers + self._order.waiting
         if len(seen.jobs) + self.client.unanswered < wanted:
             count = len(self.client.submissions)
             self._submit(self._order.specs[count % len(self._order.specs)])

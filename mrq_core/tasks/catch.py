@@ -9,7 +9,6 @@ A single frame does not tell where a ball is going: it takes two. A paddle that 
 ball's column is too slow for the faster balls. Wherever ball and paddle are when a fall begins, the
 ball can be caught, so that perfect play returns FALLS_PER_EPISODE and missing all its negative.
 The task never terminates; the registered time limit truncates it after FALLS_PER_EPISODE balls.
-What uniformly random actions return: `python -m benchmarks.learning.random_policy Catch`.
 """
 
 from __future__ import annotations

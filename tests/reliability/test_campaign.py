@@ -11,8 +11,9 @@ from tests.reliability.processes import campaign
 @pytest.mark.timeout(900)  # a minute and a half on two idle cores
 def test_after_thirty_kills_nothing_is_lost_and_nothing_differs(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    specs = ["--specs", "pendulum-short", "cartpole-short", "--workers", "3", "--pace", "0.1"]
-    done = campaign("--kills", "30", "--seed", "11", *specs, str(results))
+    specs = ["--specs", "pendulum-short", "cartpole-short", "--workers", "3"]
+    short = ["--pace", "0.1", "--waiting", "1"]
+    done = campaign("--kills", "30", "--seed", "11", *specs, *short, str(results))
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((results / "sqlite-kills-30-seed-11.json").read_text())
     assert result["findings"] == []

@@ -1,4 +1,4 @@
-"""A runtime for MLServer around ONNX Runtime; beside it lies the model, as `model.onnx`."""
+"""A runtime for MLServer around ONNX Runtime; `parameters.uri` says where the model is."""
 
 import numpy as np
 import onnxruntime
