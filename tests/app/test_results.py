@@ -110,6 +110,7 @@ def test_promoting_makes_the_next_version(
         "return_std": 50.0,
         "episodes": 2,
         "action_mode": "deterministic",
+        "estimate": None,
     }
     assert first["action_modes"] == ["deterministic", "sample"]
     assert first["observation_space"]["type"] == "box"
