@@ -19,6 +19,7 @@ FILMS = 100
 LIKED = 4.0  # stars
 KNOWN_RATINGS = 10  # of the hundred films, for a user to take part
 HELD_OUT_EVERY = 5
+MOST_DEVIATIONS = 3.0
 
 Floats = NDArray[np.float32]
 
@@ -30,8 +31,9 @@ class Ratings:
     `liked` (U, FILMS) is True where the user gave LIKED stars or more. A film that a user never
     rated counts as not liked: the records do not say what they would have thought of it.
     `profiles` (U, P) come from the ratings of all other films only: for each genre the share of the
-    user's ratings and their mean above 3.5 stars, then how many
-    there are and how old the films, each so that it is about 1.
+    user's ratings and their mean above 3.5 stars, then how many there are and how old the films;
+    each in standard deviations from its mean over the users who are not held out, at most three,
+    for what tells users apart is small beside what they share.
     `held_out` (U,) marks every fifth user, by number.
     """
 
@@ -76,16 +78,19 @@ def tabulated(columns: dict[str, Any]) -> Ratings:
     likes = among & (columns["rating"] >= LIKED)
     liked[row_user[likes], column[likes]] = True
     others = {name: values[~among] for name, values in columns.items()}
-    profiles = _profiles(others, row_user[~among], len(users))
+    profiles = _profiles(others, row_user[~among], len(users))[takes_part]
+    held_out = users[takes_part] % HELD_OUT_EVERY == 0
     return Ratings(
         titles=tuple(str(columns["title"][first[film]]) for film in chosen),
         liked=liked[takes_part],
-        profiles=profiles[takes_part],
-        held_out=users[takes_part] % HELD_OUT_EVERY == 0,
+        profiles=_standardised(profiles, profiles[~held_out]),
+        held_out=held_out,
     )
 
 
-def _profiles(columns: dict[str, Any], row_user: NDArray[np.intp], users: int) -> Floats:
+def _profiles(
+    columns: dict[str, Any], row_user: NDArray[np.intp], users: int
+) -> NDArray[np.float64]:
     genres = sorted({genre for entry in columns["genres"] for genre in str(entry).split("|")})
     of_row = np.array([[g in str(entry).split("|") for g in genres] for entry in columns["genres"]])
     count = np.zeros((users, len(genres)))
@@ -99,7 +104,14 @@ def _profiles(columns: dict[str, Any], row_user: NDArray[np.intp], users: int) -
     parts = [
         count / some,
         stars / np.maximum(count, 1),
-        np.log1p(rated)[:, None] / 4,
+        np.log1p(rated)[:, None],
         ages[:, None] / some,
     ]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    return np.concatenate(parts, axis=1)
+
+
+def _standardised(values: NDArray[np.float64], among: NDArray[np.float64]) -> Floats:
+    """By mean and standard deviation of each column of `among`; 0 where it says nothing."""
+    spread = among.std(axis=0)
+    scaled = (values - among.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS).astype(np.float32)

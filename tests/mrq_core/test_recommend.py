@@ -50,12 +50,28 @@ def test_every_fifth_user_is_held_out(small: Ratings) -> None:
     assert list(small.users(held_out=False)) == [0]
 
 
-def test_a_profile_knows_nothing_of_the_films_that_may_be_recommended(small: Ratings) -> None:
-    # Comedy and War of user 1's other film: half a star each above 3.5; nothing of any Drama.
-    shares, stars = small.profiles[0][:2], small.profiles[0][2:4]
-    assert list(shares) == [1, 1]
-    assert list(stars) == [1, 1]
-    assert not small.profiles[1].any()
+def _with_others(stars: float) -> Ratings:
+    """Users 1 and 2 learn, 5 is held out; each rated another film, and the hundred alike."""
+    rows = [row for user in (1, 2, 5) for row in _rows(user, stars, range(100))]
+    others = [(1, 500, "Comedy|War", 4.5), (2, 501, "Comedy", 3.5), (5, 502, "Comedy|War", 5.0)]
+    return tabulated(_columns([*rows, *others]))
+
+
+def test_a_profile_knows_nothing_of_the_films_that_may_be_recommended() -> None:
+    loved, hated = _with_others(5.0), _with_others(1.0)
+    assert loved.liked.all()
+    assert not hated.liked.any()
+    np.testing.assert_array_equal(loved.profiles, hated.profiles)
+
+
+def test_a_profile_is_in_deviations_from_the_users_who_are_not_held_out() -> None:
+    comedy, war, comedy_stars, war_stars, ratings, age = _with_others(5.0).profiles.T.tolist()
+    # Shares of Comedy are 1, 1, 1, of War 1, 0, 1. Stars of Comedy above 3.5: 1, 0, 1.5; their mean
+    # and deviation over the first two are a half each.
+    assert comedy == ratings == age == [0, 0, 0]
+    assert war == [1, -1, 1]
+    assert comedy_stars == [1, -1, 2]
+    assert war_stars == [1, -1, 2]
 
 
 def test_a_click_is_a_film_that_the_user_liked(small: Ratings) -> None:
