@@ -26,6 +26,7 @@ from app.routes import (
     files,
     groups,
     health,
+    imagine,
     imports,
     jobs,
     lifecycle,
@@ -76,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.append(act_route(act))
     of_jobs = (jobs, batch, lifecycle, groups, compare, results, files, events)
     of_data = (backtests, datasets, environments)
-    for module in (*of_jobs, imports, policies, *of_data, health, metrics, session):
+    for module in (*of_jobs, imports, policies, imagine, *of_data, health, metrics, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)

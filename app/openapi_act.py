@@ -36,7 +36,8 @@ _ACT_REQUEST: dict[str, Any] = {
             "items": {"enum": list(RETURNS)},
             "description": (
                 "What the answer is to say more: the action's probability, or the noise of a "
-                "continuous one; the state's embedding. JSON answers only."
+                "continuous one; its value, and the reward and the end of the episode that the "
+                "learnt model predicts; the state's embedding. JSON answers only."
             ),
         },
         "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
@@ -63,6 +64,15 @@ _ACT_ANSWER: dict[str, Any] = {
                 "Drawn for a continuous action of `sample`, in [-1, 1] units, before it is cut off."
             ),
         },
+        "q": {
+            "type": "object",
+            "description": (
+                "Values of the action in units of return: of both heads, and the lesser; of a "
+                "discrete policy `per_action` the lesser for each choice."
+            ),
+        },
+        "reward": {"description": "Predicted for the action, in the environment's units."},
+        "termination": {"description": "How likely the action ends the episode, 0 to 1."},
         "latent": {"type": "array", "description": "The state's embedding zs."},
         **dict.fromkeys(("policy_id", "name", "checkpoint_id", "mode", "request_id"), _STRING),
         "version": {"type": "integer"},

@@ -3,6 +3,7 @@ and seconds a call, and its bytes are not the same twice."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import platform
 from collections.abc import Mapping
@@ -22,10 +23,12 @@ from mrq_core.baselines.settings import Baseline, name_of
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION, PolicyBundle
 from mrq_core.config import Hyperparameters
 from mrq_core.graph import Graph
+from mrq_core.model_graph import draw_model
 from mrq_core.networks import PixelEncoder, VectorEncoder
 from mrq_core.observations import ObservationForm, wire_space
 from mrq_core.policy import Policy
 from mrq_core.spaces import Space
+from mrq_core.world_model import WorldModel
 
 # The first with LayerNormalization is 17. Old enough for every ONNX Runtime in use.
 OPSET = 17
@@ -68,7 +71,17 @@ def export_policy(
         "versions": _versions(),
         "golden": _golden(policy, action_space, sample_states),
     }
-    return PolicyBundle(_onnx(policy, codec.discrete), manifest)
+    graph = _onnx(policy, codec.discrete)
+    if isinstance(policy, BaselinePolicy) or isinstance(hyperparameters, Baseline):
+        return PolicyBundle(graph, manifest)
+    model = _model_onnx(policy.model, codec.action_dim)
+    manifest["model"] = {
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "trained_horizon": hyperparameters.enc_horizon,
+        "discount": hyperparameters.discount,
+        "golden": _golden_model(policy, sample_states),
+    }
+    return PolicyBundle(graph, manifest, model)
 
 
 def algorithm_of(hyperparameters: Hyperparameters | Baseline) -> str:
@@ -86,6 +99,19 @@ def _golden(
     }
 
 
+@torch.no_grad()
+def _golden_model(policy: Policy, states: NDArray[Any]) -> dict[str, Any]:
+    """Of the deterministic action, which is `actions` in the network's units, and of the same
+    action again a step later: that tells of `next_zs` what matters of it."""
+    actions = torch.from_numpy(policy.act(states, "deterministic", torch.Generator()))
+    zs = policy.encode(states)
+    first = policy.model.predict(zs, actions.to(zs.device))
+    second = policy.model.predict(first.next_zs, actions.to(zs.device))
+    named = {"q": first.q, "reward": first.reward, "termination": first.termination}
+    golden = {name: values.tolist() for name, values in named.items()}
+    return {"actions": actions.tolist(), **golden, "next_q": second.q.tolist()}
+
+
 def _versions() -> dict[str, str]:
     modules = {"torch": torch, "numpy": np, "onnx": onnx}
     versions = {name: str(module.__version__) for name, module in modules.items()}
@@ -98,8 +124,17 @@ def _onnx(policy: Policy | BaselinePolicy, discrete: bool) -> bytes:
         inputs, outputs = policy.input_size, {"policy": baselines.draw(graph, policy)}
     else:
         inputs, outputs = _draw(graph, policy, discrete)
+    return _serialized(graph.build("policy", {"observation": inputs}, outputs))
+
+
+def _model_onnx(model: WorldModel, action_dim: int) -> bytes:
+    graph = Graph()
+    return _serialized(graph.build("model", *draw_model(graph, model, action_dim)))
+
+
+def _serialized(graph: onnx.GraphProto) -> bytes:
     model = helper.make_model(
-        graph.build(inputs, outputs),
+        graph,
         producer_name="mrq_core",
         ir_version=IR_VERSION,
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -1,4 +1,4 @@
-"""What serves: the state encoder and the policy network, without anything that learns."""
+"""What serves: the state encoder and the policy network, and what was learnt beside them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from mrq_core.heads import ActionHead
 from mrq_core.networks import Encoder, PolicyNetwork
 from mrq_core.run import ActionMode
 from mrq_core.spaces import Floats
+from mrq_core.world_model import WorldModel, world_model_of
 
 
 class Policy:
     def __init__(
-        self, encoder: Encoder, network: PolicyNetwork, head: ActionHead, exploration_noise: float
+        self,
+        encoder: Encoder,
+        network: PolicyNetwork,
+        head: ActionHead,
+        exploration_noise: float,
+        model: WorldModel,
     ) -> None:
         self.encoder = encoder
         self.network = network
         self.head = head
         self.exploration_noise = exploration_noise
+        self.model = model
 
     @torch.no_grad()
     def act(
@@ -46,15 +53,20 @@ class Policy:
         """(B, *S) -> (B, A): the action of a continuous policy, the logits of a discrete one."""
         return _array(self.head.output(self._pre_activation(states)))
 
-    def _pre_activation(self, states: NDArray[Any]) -> Tensor:
+    def encode(self, states: NDArray[Any]) -> Tensor:
+        """(B, *S) -> zs (B, zs_dim)."""
         device = self.network.output.weight.device
-        u: Tensor = self.network(self.encoder.encode_state(torch.from_numpy(states).to(device)))
+        return self.encoder.encode_state(torch.from_numpy(states).to(device))
+
+    def _pre_activation(self, states: NDArray[Any]) -> Tensor:
+        u: Tensor = self.network(self.encode(states))
         return u
 
 
 def policy_of(agent: Agent) -> Policy:
     """Shares the agent's networks: it changes as the agent learns."""
-    return Policy(agent.encoder, agent.policy, agent.head, agent.h.exploration_noise)
+    noise, model = agent.h.exploration_noise, world_model_of(agent)
+    return Policy(agent.encoder, agent.policy, agent.head, noise, model)
 
 
 def _array(tensor: Tensor) -> Floats:

@@ -162,6 +162,13 @@ def load_servable(session: Session, policy: Policy) -> ServablePolicy:
     )
 
 
+def load_model(session: Session, policy: Policy) -> bytes | None:
+    """The graph of the model that was learnt with it; None of a baseline, or of a policy that an
+    earlier release exported."""
+    query = select(Checkpoint.model_onnx).where(Checkpoint.id == policy.checkpoint_id)
+    return session.scalars(query).one()
+
+
 def list_policies(
     session: Session, *, job_number: int | None = None, limit: int = 20, cursor: str | None = None
 ) -> tuple[Sequence[Policy], str | None]:

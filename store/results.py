@@ -44,10 +44,12 @@ class EvaluationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyBundle:
-    """A policy as it is served: an ONNX graph and the JSON that says how to use it."""
+    """A policy as it is served: an ONNX graph and the JSON that says how to use it; and a second
+    graph, of the model that was learnt with it."""
 
     onnx: bytes
     manifest: dict[str, Any]
+    model: bytes | None = None
 
 
 def record_progress(
@@ -208,11 +210,12 @@ def _insert_policy_checkpoint(
             attempt=claim.epoch,
             step=step,
             kind=CheckpointKind.POLICY,
-            size_bytes=len(bundle.onnx),
+            size_bytes=len(bundle.onnx) + len(bundle.model or b""),
             sha256=hashlib.sha256(bundle.onnx).hexdigest(),
             format_version=POLICY_FORMAT_VERSION,
             manifest=bundle.manifest,
             onnx=bundle.onnx,
+            model_onnx=bundle.model,
             created_at=now_ms(),
         )
     )

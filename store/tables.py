@@ -217,6 +217,7 @@ class Checkpoint(Table):
     manifest: Mapped[dict[str, Any]]  # policy: the bundle's JSON; training: its files and hashes
     folder: Mapped[str | None]  # training: relative to the artifact folder
     onnx: Mapped[bytes | None] = mapped_column(deferred=True)
+    model_onnx: Mapped[bytes | None] = mapped_column(deferred=True)  # the learnt model, if any
     created_at: Mapped[int]
 
 

@@ -150,7 +150,7 @@ class HandIn:
     def _warn(self, text: str) -> None:
         self.outbox.add(lambda: record_warning(self._database, self._claim, text))
 
-    def _evaluation(self, body: dict[str, Any], onnx: bytes) -> None:
+    def _evaluation(self, body: dict[str, Any], graphs: bytes) -> None:
         result = EvaluationResult(
             step=body["step"],
             action_mode=body["action_mode"],
@@ -159,7 +159,9 @@ class HandIn:
             seeds=body["seeds"],
             estimate=body.get("estimate"),
         )
-        bundle = PolicyBundle(onnx=onnx, manifest=body["manifest"])
+        size = body["policy_bytes"]
+        model = graphs[size:] or None
+        bundle = PolicyBundle(onnx=graphs[:size], manifest=body["manifest"], model=model)
         record_evaluation(self._database, self._claim, result, bundle, keep=self._keep)
 
     def _stored(self, body: dict[str, Any]) -> StoredFolder:

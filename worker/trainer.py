@@ -154,8 +154,9 @@ class Reporter:
             "action_mode": event.action_mode,
             "estimate": None if event.estimate is None else event.estimate.to_json(),
             "manifest": bundle.manifest,
+            "policy_bytes": len(bundle.onnx),
         }
-        return Message(Kind.EVALUATION, body, bundle.onnx)
+        return Message(Kind.EVALUATION, body, bundle.onnx + (bundle.model or b""))
 
 
 def run(order: Order, stop: StopRequest, stream: IO[bytes]) -> None:

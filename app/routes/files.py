@@ -78,10 +78,11 @@ def _find(
 
 
 def _held(checkpoint: Checkpoint) -> dict[str, bytes]:
-    """A policy is in its row: the graph, and the JSON that says how to use it."""
+    """A policy is in its row: the graph, the JSON that says how to use it, and the learnt model."""
     assert checkpoint.onnx is not None
     manifest = orjson.dumps(checkpoint.manifest, option=orjson.OPT_SORT_KEYS)
-    return {"policy.onnx": checkpoint.onnx, "policy.json": manifest}
+    held = {"policy.onnx": checkpoint.onnx, "policy.json": manifest}
+    return held if checkpoint.model_onnx is None else held | {"model.onnx": checkpoint.model_onnx}
 
 
 def _held_download(held: Mapping[str, bytes], name: str) -> Download:

@@ -17,7 +17,7 @@ from app.errors import problem_of
 from app.problem import request_id
 from app.refusals import DeadlineExceeded
 from app.serving.answers import Answered, Reply, choose_actions
-from app.serving.details import NOTHING, Chosen, details
+from app.serving.details import NOTHING, Chosen, Details
 from app.serving.masks import read_masks
 from app.serving.media import reply_form, request_form
 from app.serving.observation import read_rows
@@ -84,7 +84,7 @@ class Act:
         more = NOTHING
         if asked.returns:
             chosen = Chosen(forwarded.outputs, actions, drawn, masks)
-            more = await details(policy, asked, rows, chosen, until)
+            more = await Details(policies, policy, rows, until).found(asked, chosen)
         answered = Answered(policy, request_id(scope), asked, actions, forwarded, more, begun)
         return (reply or form.reply)(answered)
 

@@ -116,7 +116,7 @@ def open_policy(policy: ServablePolicy) -> Actor:
     except SpaceError as error:
         raise _broken(policy, f"its spaces cannot be read: {error}") from error
     try:
-        session = _session(policy.onnx)
+        session = open_session(policy.onnx)
         forward = _forward(session, "policy")
         outputs = forward(np.array(policy.manifest["golden"]["observations"], np.float32))
     except Exception as error:  # ONNX Runtime's own have no common base
@@ -127,7 +127,7 @@ def open_policy(policy: ServablePolicy) -> Actor:
     return Actor(forward, observation_space, codec, policy.manifest["exploration_noise"], latent)
 
 
-def _session(graph: bytes) -> Any:
+def open_session(graph: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     # A second thread gains nothing at these sizes and takes a core from the trainer.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -16,9 +16,10 @@ from app.serving.batching import MicroBatcher
 from app.serving.measures import Measures, PolicyMeasures
 from app.serving.passes import measure_cost
 from app.serving.typed_json import TypedReader
+from app.serving.world import LiveWorld, open_world
 from store.database import Database
 from store.errors import NotFound
-from store.policies import find_policy, load_servable
+from store.policies import find_policy, load_model, load_servable
 
 BUDGET_BYTES = 512 << 20  # of ONNX; a policy of the paper's size has 4 MB
 # A promotion by a worker is seen after this long at most.
@@ -42,6 +43,7 @@ class LivePolicy:
     reader: TypedReader
     batcher: MicroBatcher
     latent: MicroBatcher | None  # the state's embedding instead of the action
+    has_model: bool
     measures: PolicyMeasures
     version_header: tuple[bytes, bytes]
 
@@ -69,6 +71,8 @@ class LoadedPolicies:
         self._thread = ThreadPoolExecutor(1, "forward")
         self._loaded: OrderedDict[str, LivePolicy] = OrderedDict()  # least recently used first
         self._broken: dict[str, str] = {}  # why, by id
+        # Their models, of those that were asked what only a model knows.
+        self._worlds: dict[str, LiveWorld | None] = {}
         self._meanings: dict[str, _Meaning] = {}
         self._under_way: dict[str, asyncio.Task[str]] = {}
 
@@ -94,6 +98,14 @@ class LoadedPolicies:
         if policy is not None:
             self._loaded.move_to_end(meaning.policy_id)
         return policy
+
+    async def world_of(self, policy: LivePolicy) -> LiveWorld | None:
+        """Its model, or None if it was exported without. Raises `PolicyBroken`."""
+        if not policy.has_model:
+            return None
+        while policy.id not in self._worlds:
+            await self._once(f"model {policy.id}", partial(self._load_world, policy))
+        return self._worlds[policy.id]
 
     def count_failure(self, reference: str, status: int) -> None:
         policy = self.at_hand(reference)
@@ -165,9 +177,32 @@ class LoadedPolicies:
             self._broken[policy_id] = refusal.message
             raise
         self._loaded[policy_id] = policy
-        while len(self._loaded) > 1 and self._size() > self._budget_bytes:
-            self._loaded.popitem(last=False)
+        self._make_room()
         return policy_id
+
+    async def _load_world(self, policy: LivePolicy) -> str:
+        self._worlds[policy.id] = await asyncio.to_thread(self._open_world, policy)
+        self._make_room(but=policy.id)
+        return policy.id
+
+    def _open_world(self, policy: LivePolicy) -> LiveWorld | None:
+        with self._database.read() as session:
+            row = find_policy(session, policy.id)
+            servable, graph = load_servable(session, row), load_model(session, row)
+        if graph is None:  # a database that was for a while an earlier release's
+            return None
+        name = f"{policy.name}:{policy.version}"
+        world = open_world(graph, servable.manifest, policy.actor, name)
+        cost = measure_cost(world.forward, world.width, time.perf_counter)
+        batcher = MicroBatcher(world.forward, world.width, cost=cost, thread=self._thread)
+        return LiveWorld(world, batcher, len(graph))
+
+    def _make_room(self, but: str | None = None) -> None:
+        """The least recently used leave, with their models."""
+        while len(self._loaded) > 1 and self._size() > self._budget_bytes:
+            gone = next(each for each in self._loaded if each != but)
+            del self._loaded[gone]
+            self._worlds.pop(gone, None)
 
     def _open(self, policy_id: str) -> LivePolicy:
         with self._database.read() as session:
@@ -189,9 +224,11 @@ class LoadedPolicies:
             ),
             latent=actor.latent
             and MicroBatcher(actor.latent, width, cost=cost, thread=self._thread),
+            has_model="model" in servable.manifest,
             measures=measures,
             version_header=(b"x-policy-version", str(servable.version).encode()),
         )
 
     def _size(self) -> int:
-        return sum(policy.size_bytes for policy in self._loaded.values())
+        models = sum(world.size_bytes for world in self._worlds.values() if world is not None)
+        return models + sum(policy.size_bytes for policy in self._loaded.values())

@@ -14,7 +14,7 @@ FIELDS = frozenset(
     {"observation", "observations", "mode", "seed", "action_mask", "deadline_ms", "return"}
 )
 MODES = ("deterministic", "sample")
-RETURNS = ("probability", "latent")
+RETURNS = ("probability", "q", "reward", "termination", "latent")
 MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
 MAX_DEADLINE_MS = 60_000
 

@@ -114,4 +114,5 @@ def _standardised(values: NDArray[np.float64], among: NDArray[np.float64]) -> Fl
     """By mean and standard deviation of each column of `among`; 0 where it says nothing."""
     spread = among.std(axis=0)
     scaled = (values - among.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    return np.clip(scaled, -MOST_DEVIATIONS, MOST_DEVIATIONS).astype(np.float32)
+    limited: Floats = scaled.clip(-MOST_DEVIATIONS, MOST_DEVIATIONS).astype(np.float32)
+    return limited

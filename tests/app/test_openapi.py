@@ -83,6 +83,7 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "get /policies",
         "get /policies/{reference}",
         "post /policies/{reference}/act",
+        "post /policies/{reference}/imagine",
         "post /policies/{reference}/backtest",
         "get /policies/{reference}/backtests",
         "get /backtests/{backtest_id}",
@@ -118,6 +119,7 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
             ("post", "/policies"),
             ("post", "/datasets"),
             ("post", "/policies/{reference}/act"),
+            ("post", "/policies/{reference}/imagine"),
         }
         assert ("requestBody" in operation) == has_body
 
