@@ -364,6 +364,7 @@ class SuggestionView(TypedDict):
     preset: str
     total_steps: int
     action_repeat: int
+    history: int | None
 
 
 class EnvironmentView(TypedDict):

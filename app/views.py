@@ -347,6 +347,7 @@ def _suggestion(suggestion: Suggestion) -> SuggestionView:
         "preset": suggestion.preset,
         "total_steps": suggestion.total_steps,
         "action_repeat": suggestion.action_repeat,
+        "history": suggestion.history,
     }
 
 

@@ -31,6 +31,7 @@ APPLICATIONS = (
     "Ant-v5",
     "dm_control/cartpole-swingup-v0",
     "dm_control/quadruped-walk-v0",
+    "dm_control_pixels/cartpole-swingup-v0",
     "FetchReachDense-v4",
     "FetchPickAndPlace-v4",
     "highway-fast-v0",

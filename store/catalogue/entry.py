@@ -33,6 +33,7 @@ class Suggestion:
     total_steps: int
     preset: Preset = "small"
     action_repeat: int = 1
+    history: int | None = None  # frames of an observation; None: as many as its kind needs
 
 
 @dataclass(frozen=True, kw_only=True)

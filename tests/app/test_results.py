@@ -188,7 +188,12 @@ def test_an_environment_tells_what_installs_it_and_whether_it_is(
     assert (pong["area"], pong["extra"], pong["licence"]) == ("atari", "atari", "GPL-2.0-only")
     assert (pong["installed"], pong["evaluation_epsilon"]) == (False, 0.001)
     assert pong["install"] == "pip install 'mrq-service[atari]'"
-    assert pong["suggested"] == {"preset": "paper", "total_steps": 2_500_000, "action_repeat": 1}
+    assert pong["suggested"] == {
+        "preset": "paper",
+        "total_steps": 2_500_000,
+        "action_repeat": 1,
+        "history": None,
+    }
     assert listed["Pendulum-v1"]["installed"] is True
     assert listed["glucosim/BasalControl-v0"]["limit_terminates"] is True
 

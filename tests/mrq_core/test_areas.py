@@ -13,6 +13,7 @@ from tests.mrq_core.toys import tiny_run
 
 ONE_OF_EACH = {
     "dm_control": "dm_control/quadruped-walk-v0",
+    "dm_control pixels": "dm_control_pixels/cartpole-swingup-v0",
     "robotics": "FetchReachDense-v4",
     "driving": "parking-v0",
     "drone": "mrq/DroneAvoid-v0",

@@ -52,12 +52,29 @@ LOG = CATALOGUE["mrq/Logged-v0"]
 
 
 # All games of Atari are made alike, and each loads its ROM anew at every reset: a few are played.
-PLAYED = [
-    entry
-    for entry in CATALOGUE.values()
-    if entry is not LOG and (entry.area != "atari" or entry.id.split("/")[1][0] in "PQ")
+# So are the pictures of the control suite, of which each costs a processor what many steps cost.
+ALIKE_AREAS = {"atari": "PQ", "dm_control pixels": "p"}  # by first letter, which ones are played
+
+
+def _is_played(entry: EnvironmentEntry) -> bool:
+    letters = ALIKE_AREAS.get(entry.area)
+    return letters is None or entry.id.split("/")[1][0] in letters
+
+
+PLAYED = [entry for entry in CATALOGUE.values() if entry is not LOG and _is_played(entry)]
+NOT_PLAYED = [
+    entry for entry in CATALOGUE.values() if entry.area == "atari" and entry not in PLAYED
 ]
-NOT_PLAYED = [entry for entry in CATALOGUE.values() if entry not in [*PLAYED, LOG]]
+SEEN = [entry for entry in CATALOGUE.values() if entry.area == "dm_control pixels"]
+
+
+@pytest.mark.parametrize("entry", SEEN, ids=[entry.id for entry in SEEN])
+def test_a_task_that_is_seen_is_the_one_whose_state_is_told(entry: EnvironmentEntry) -> None:
+    importlib.import_module(entry.module)
+    made = gymnasium.spec(entry.id)
+    state = CATALOGUE[entry.id.replace("dm_control_pixels/", "dm_control/")]
+    assert f"dm_control/{made.kwargs['domain']}-{made.kwargs['task']}-v0" == state.id
+    assert (entry.action_dim, entry.max_episode_steps) == (state.action_dim, made.max_episode_steps)
 
 
 @pytest.mark.parametrize("entry", NOT_PLAYED, ids=[entry.id for entry in NOT_PLAYED])
