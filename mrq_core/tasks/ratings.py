@@ -30,8 +30,8 @@ class Ratings:
     `liked` (U, FILMS) is True where the user gave LIKED stars or more. A film that a user never
     rated counts as not liked: the records do not say what they would have thought of it.
     `profiles` (U, P) come from the ratings of all other films only: for each genre the share of the
-    user's ratings and their mean above 3.5 stars, then how many
-    there are and how old the films, each so that it is about 1.
+    user's ratings and their mean above 3.5 stars, then how many there are and how old the films,
+    each so that it is about 1.
     `held_out` (U,) marks every fifth user, by number.
     """
 
