@@ -85,7 +85,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     for each in report["strategies"]:
         gain = _percent(each["total_return"])
         if each["name"] == "policy":
-            gain += f" (95 % interval {_ends(report['intervals']['total_return'])})"
+            sure = f"{100 * report['confidence']:g} % interval"
+            gain += f" ({sure} {_ends(report['intervals']['total_return'])})"
         sharpe = "" if each["sharpe"] is None else f"{each['sharpe']:.2f}"
         fall = f"{100 * each['max_drawdown']:.1f} %"
         yield f"| {each['name']} | {gain} | {sharpe} | {fall} | {each['trades']} |"
