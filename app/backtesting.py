@@ -7,10 +7,11 @@ import numpy as np
 
 from app.serving.bundle import Actor
 from app.serving.observation import read_observation
+from mrq_core.intervals import CONFIDENCE
 from mrq_core.markets.account import Costs
 from mrq_core.markets.backtest import Decide, Result, Rules, TooManyRows, backtest
 from mrq_core.markets.features import Frames
-from mrq_core.markets.metrics import CONFIDENCE, block_length
+from mrq_core.markets.metrics import block_length
 from mrq_core.markets.report import iso_time
 from mrq_core.markets.series import Columns, Series, open_series
 from mrq_core.markets.split import Splits, split

@@ -49,6 +49,8 @@ from store.storage import open_artifacts
 
 # Uploads that are checked at once: each may hold a file's worth of numbers.
 MAX_CHECKS = 2
+# Backtests at once: they hold Python's lock for seconds, so two would end no sooner.
+MAX_BACKTESTS = 1
 
 
 def build() -> FastAPI:
@@ -97,6 +99,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.artifacts = open_artifacts(settings)
     app.state.dataset_files = open_dataset_files(settings)
     app.state.checking = asyncio.Semaphore(MAX_CHECKS)
+    app.state.backtesting = asyncio.Semaphore(MAX_BACKTESTS)
     app.state.closing = asyncio.Event()
     try:
         with set_on_exit_signal(app.state.closing):

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.env_check import Checked, check, toml_row
+from cli.env_check import Checked, check
+from cli.env_entry import entry_of, require_describable
 from store.errors import SetupError
 
 env = typer.Typer(no_args_is_help=True, help="Environments of your own.")
@@ -21,7 +22,7 @@ def _commands() -> None:
 def check_environment(
     entry_point: Annotated[str, typer.Argument(metavar="MODULE:ENV", help="Class or function.")],
     kwargs: Annotated[str, typer.Option(help="JSON that it is made with.")] = "{}",
-    max_episode_steps: Annotated[int | None, typer.Option(min=1)] = None,
+    max_episode_steps: Annotated[int | None, typer.Option(min=1, max=1_000_000)] = None,
     steps: Annotated[int, typer.Option(min=1, max=1_000_000)] = 1_000,
     id: Annotated[
         str | None, typer.Option("--id", help="Print its entry of MRQ_ENVIRONMENTS_FILE.")
@@ -34,6 +35,8 @@ def check_environment(
     checked = Checked(
         entry_point=_named(entry_point), kwargs=_object(kwargs), max_episode_steps=max_episode_steps
     )
+    if id is not None:
+        require_describable(id, checked.kwargs)
     failed = False
     for finding in check(checked, steps):
         sys.stderr.write(f"{finding.kind:<5} {finding.text}\n")
@@ -41,9 +44,7 @@ def check_environment(
     if failed:
         raise typer.Exit(1)
     if id is not None:
-        environment = checked.make()
-        sys.stdout.write(toml_row(checked, environment, id))
-        environment.close()
+        sys.stdout.write(entry_of(checked, id))
 
 
 def _named(entry_point: str) -> str:

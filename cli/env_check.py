@@ -66,18 +66,23 @@ def check(checked: Checked, steps: int) -> Iterator[Finding]:
         sys.path.insert(0, here)
     try:
         environment = checked.make()
-    except (TrainingError, SpaceError) as error:
-        yield Finding("FAIL", str(error))
-        return
-    try:
         yield from _look(checked, environment, steps)
+        yield from _close(environment)
     except (TrainingError, SpaceError) as error:
         yield Finding("FAIL", str(error))
-    finally:
+    except Exception as error:  # the environment's code may raise anything, anywhere
+        yield Finding("FAIL", f"{type(error).__name__}: {error}")
+
+
+def _close(environment: Environment) -> Iterator[Finding]:
+    try:
         environment.close()
+    except Exception as error:
+        yield Finding("FAIL", f"close: {type(error).__name__}: {error}")
 
 
 def _look(checked: Checked, environment: Environment, steps: int) -> Iterator[Finding]:
+    environment.reset(seed=0, step=0)  # held to its space, as `_is_outside` needs it
     yield Finding("ok", _spaces(environment))
     if _is_outside(environment):
         yield Finding("note", "the first observation is outside of its space's bounds")
@@ -144,7 +149,7 @@ def _seeds(checked: Checked, environment: Environment, first: Walk) -> Iterator[
     same = take(environment, steps).trace == first.trace[: steps + 1]
     other = checked.make()
     anew = take(other, steps).trace == first.trace[: steps + 1]
-    other.close()
+    yield from _close(other)
     if anew and same:
         yield Finding("ok", f"a seed decides {steps} steps, in this environment and in a new one")
     elif anew:
@@ -164,26 +169,6 @@ def _ends(checked: Checked, walk: Walk) -> Iterator[Finding]:
     if walk.terminated and len(set(walk.lengths)) == 1 and len(walk.lengths) > 1:
         text = f"all {len(walk.lengths)} episodes end after {walk.lengths[0]} steps"
         yield Finding("note", f"{text}: if that is a time limit, limit_terminates belongs here")
-
-
-def toml_row(checked: Checked, environment: Environment, id: str) -> str:
-    """For MRQ_ENVIRONMENTS_FILE."""
-    form, codec = environment.form, environment.codec
-    kind = environment.action_space.to_json()["type"]
-    if codec.components:
-        action = f'{{kind = "{kind}", components = {list(codec.components)}}}'
-    else:
-        action = f'{{kind = "continuous", size = {codec.action_dim}}}'
-    limit = checked.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS
-    lines = [
-        f'["{id}"]',
-        f'entry = "{checked.entry_point}"',
-        f'observation = {{kind = "{form.kind}", shape = {list(form.frame_shape)}}}',
-        f"action = {action}",
-        f"masked = {str(environment.masked).lower()}",
-        f"max_episode_steps = {limit}",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _memory() -> int:

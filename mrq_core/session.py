@@ -46,6 +46,13 @@ class Episode:
         self.observation, self.mask = outcome.observation, outcome.mask
         self.history.append(outcome.observation)
 
+    def metrics(self, last: Outcome) -> dict[str, float]:
+        return {
+            "train/return": self.total_reward,
+            "train/length": float(len(self.actions)),
+            "train/terminated": float(last.terminated),
+        }
+
 
 def begin_episode(run: TrainingRun, environment: Environment, index: int, step: int) -> Episode:
     seed = derive_seed(run.seed, "episode", index)
@@ -216,13 +223,7 @@ class Session:
         )
 
     def _end_episode(self, outcome: Outcome) -> None:
-        self.progress.add(
-            {
-                "train/return": self.episode.total_reward,
-                "train/length": float(len(self.episode.actions)),
-                "train/terminated": float(outcome.terminated),
-            }
-        )
+        self.progress.add(self.episode.metrics(outcome))
         self.episode = self.begin_episode(self.episode.index + 1)
 
     def begin_episode(self, index: int) -> Episode:

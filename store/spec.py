@@ -164,6 +164,17 @@ class EnvironmentSpec(Part):
         return self
 
     @model_validator(mode="after")
+    def _decide_on_each_row(self) -> Self:
+        """As a backtest does, which walks through the table without the agent's environment."""
+        if self.entry.dataset_role == "timeseries" and self.action_repeat != 1:
+            raise refused(
+                "action_repeat",
+                f"action_repeat={self.action_repeat}: in {self.id} a decision is for one row; "
+                "allowed: 1",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _resolve(self) -> Self:
         if self.entry.dataset_role and self.dataset is None:
             return self  # to be resolved once its dataset is known

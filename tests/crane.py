@@ -55,6 +55,42 @@ class Breaks(Crane):
         raise RuntimeError("the motor is on fire")
 
 
+class NoStart(Crane):
+    def reset(self, **_: Any) -> Any:
+        raise KeyError("seat")
+
+
+class StartsOnce(Crane):
+    def reset(self, **options: Any) -> Any:
+        if self.__dict__.setdefault("begun", False):
+            raise KeyError("seat")
+        self.begun = True
+        return super().reset(**options)
+
+
+class WrongShape(Crane):
+    def reset(self, **options: Any) -> Any:
+        super().reset(**options)
+        return np.zeros(5, np.float32), {}
+
+
+class Stuck(Crane):
+    def close(self) -> None:
+        raise OSError("the brake is stuck")
+
+
+class Switches(Crane):
+    """Two motors, on or off."""
+
+    def __init__(self, strength: int = 1, *, both: bool = False) -> None:
+        super().__init__()
+        self.action_space = spaces.Box(0, 1, (2,), np.bool_)
+        self.strength, self.both = strength, both
+
+    def step(self, action: Any) -> Any:
+        return super().step(self.strength * action.astype(np.float32))
+
+
 class NotANumber(Crane):
     def step(self, _: Any) -> Any:
         return np.full(6, np.nan, np.float32), 0.0, False, False, {}

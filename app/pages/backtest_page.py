@@ -88,12 +88,14 @@ def _told(report: Mapping[str, Any]) -> str:
     policy, holding, *_ = report["strategies"]
     interval = report["intervals"]["total_return"]
     lead = report["intervals"]["lead"]
-    beats = "more than" if report["lead"] > 0 else "less than"
+    ahead = report["lead"]
+    beats = "more than" if ahead > 0 else "less than" if ahead < 0 else "as much as"
+    sure_by = f"{report['confidence'] * 100:g} % interval"
     inside = lead["low"] <= 0 <= lead["high"]
     sure = "includes 0, so this may be chance" if inside else "does not include 0"
     return (
         f"Over {report['rows']} rows the policy earned {gain(policy['total_return'])} "
-        f"(95 % interval {gain(interval['low'])} to {gain(interval['high'])}), {beats} buy and "
+        f"({sure_by} {gain(interval['low'])} to {gain(interval['high'])}), {beats} buy and "
         f"hold with {gain(holding['total_return'])}. The interval of the difference, from rows "
         f"resampled in blocks of {report['block_rows']}, {sure}. It earned more than "
         f"{report['random_beaten'] * 100:.0f} % of {report['random_runs']} random runs."

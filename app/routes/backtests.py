@@ -53,7 +53,7 @@ async def tested_now(request: Request, reference: str) -> Backtest:
     policies: LoadedPolicies = state.policies
     policy = await policies.get(reference)
     tested = await run_in_threadpool(_tested, database, policy.id)
-    async with state.checking:
+    async with state.backtesting:
         report = await run_in_threadpool(run_backtest, state.dataset_files, tested, policy.actor)
     return await run_in_threadpool(record_backtest, database, tested, report)
 

@@ -32,13 +32,7 @@ class Course:
         self.episode.see(outcome)
         self.episode.total_reward += outcome.reward
         if outcome.terminated or outcome.truncated:
-            self.progress.add(
-                {
-                    "train/return": self.episode.total_reward,
-                    "train/length": float(len(self.episode.actions)),
-                    "train/terminated": float(outcome.terminated),
-                }
-            )
+            self.progress.add(self.episode.metrics(outcome))
         return outcome
 
     def go_on(self) -> NDArray[Any]:

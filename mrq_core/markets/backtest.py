@@ -25,6 +25,8 @@ from mrq_core.markets.split import Splits
 
 # From the window of observations, (H, N), oldest first, to an action.
 Decide: TypeAlias = Callable[[Frames], int]
+# From where the market stands.
+Act: TypeAlias = Callable[[Market], int]
 
 MOST_ROWS = 100_000
 RANDOM_RUNS = 100
@@ -71,10 +73,10 @@ def backtest(series: Series, splits: Splits, rules: Rules, decide: Decide) -> Re
         raise TooManyRows(f"the test split has {len(rows):,} rows; allowed: {MOST_ROWS:,}")
     frames = scaled_features(series, splits.train, relative=rules.relative)
     policy = walk(series, frames, rows, rules, decide)
-    holding = walk(series, frames, rows, rules, lambda _: BUY)
-    flat = walk(series, frames, rows, rules, lambda _: HOLD)
+    holding = traded(series, rows, rules, lambda _: BUY)
+    flat = traded(series, rows, rules, lambda _: HOLD)
     runs = max(1, min(RANDOM_RUNS, MOST_RANDOM_STEPS // len(rows)))
-    random = [walk(series, frames, rows, rules, _random(seed)) for seed in range(runs)]
+    random = [traded(series, rows, rules, _random(seed)) for seed in range(runs)]
     pace = rows_per_year(series.times[rows.start : rows.stop])
     named = {
         "policy": policy,
@@ -96,24 +98,41 @@ def backtest(series: Series, splits: Splits, rules: Rules, decide: Decide) -> Re
 
 
 def walk(series: Series, frames: Frames, rows: range, rules: Rules, decide: Decide) -> Walk:
-    """Flat at first. At the start the first row stands for those before it, as in training."""
+    return traded(series, rows, rules, _Watching(frames, rules.history, decide))
+
+
+class _Watching:
+    """At the start the first row stands for those before it, as in training."""
+
+    def __init__(self, frames: Frames, history: int, decide: Decide) -> None:
+        self._frames = frames
+        self._decide = decide
+        self._history = history
+        self._window: Frames | None = None
+
+    def __call__(self, market: Market) -> int:
+        position = np.float32(market.account.position)
+        seen = np.append(self._frames[market.row], position)[None]
+        if self._window is None:
+            self._window = np.repeat(seen, self._history, axis=0)
+        else:
+            self._window = np.concatenate([self._window[1:], seen])
+        return self._decide(self._window)
+
+
+def traded(series: Series, rows: range, rules: Rules, act: Act) -> Walk:
+    """Flat at first."""
     market = Market(series, rows, rules.costs)
-    window = np.repeat(_observation(frames, market)[None], rules.history, axis=0)
     steps, positions = np.zeros(len(rows) - 1), np.zeros(len(rows) - 1, np.int64)
     while not market.over:
         at = market.row - rows.start
         held = market.account.position
-        position = position_after(decide(window), held, allow_short=rules.allow_short)
+        position = position_after(act(market), held, allow_short=rules.allow_short)
         steps[at], positions[at] = market.step(position), position
-        window = np.concatenate([window[1:], _observation(frames, market)[None]])
     account = market.account
     return Walk(steps=steps, positions=positions, turnover=account.turnover, trades=account.trades)
 
 
-def _observation(frames: Frames, market: Market) -> Frames:
-    return np.append(frames[market.row], np.float32(market.account.position))
-
-
-def _random(seed: int) -> Decide:
+def _random(seed: int) -> Act:
     rng = np.random.default_rng(seed)
     return lambda _: int(rng.integers(SELL, BUY + 1))

@@ -18,7 +18,8 @@ import numpy as np
 from mrq_core.markets.series import PRICES, Series, Values
 
 HORIZON = 10  # rows ahead
-# A copy is one in any part of the series.
+# A copy is one in any part of the series. Two columns of so many rows took 1.2 s of a core, of a
+# million 11 s.
 MOST_ROWS = 20_000
 COPY = 0.99
 SUSPECT = 0.5

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mrq_core.intervals import Interval, percentiles
 from mrq_core.markets.series import Values
 
-CONFIDENCE = 0.95
 RESAMPLES = 2_000
 RESAMPLING_SEED = 0  # the same figures whenever somebody looks
 YEAR_MICROSECONDS = 365.25 * 86_400e6
@@ -79,12 +79,6 @@ def rows_per_year(times: NDArray[np.int64]) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Intervals:
     """Percentiles over resampled rows, of one walk and of its lead over another one."""
 
@@ -105,9 +99,9 @@ def intervals(walk: Walk, other: Walk, rows_per_year: float) -> Intervals:
     found = np.concatenate(ratios)
     found = found[np.isfinite(found)]
     return Intervals(
-        total_return=_interval(np.concatenate(totals)),
-        sharpe=_interval(found) if len(found) else None,
-        lead=_interval(np.concatenate(leads)),
+        total_return=percentiles(np.concatenate(totals)),
+        sharpe=percentiles(found) if len(found) else None,
+        lead=percentiles(np.concatenate(leads)),
     )
 
 
@@ -125,12 +119,6 @@ def _blocks(rows: int) -> Iterator[NDArray[np.int64]]:
         starts = rng.integers(rows, size=(n, count))
         drawn = (starts[:, :, None] + np.arange(length)) % rows
         yield drawn.reshape(n, -1)[:, :rows]
-
-
-def _interval(values: Values) -> Interval:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return Interval(low=float(low), high=float(high))
 
 
 def finite(value: float) -> float | None:

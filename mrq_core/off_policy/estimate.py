@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mrq_core.off_policy.resampling import CONFIDENCE, Interval
+from mrq_core.intervals import CONFIDENCE
+from mrq_core.off_policy.resampling import Interval
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mrq_core.intervals import percentiles
+
 RESAMPLES = 200
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,5 @@ def resampled(episodes: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 def interval(values: NDArray[np.float64]) -> Interval:
     """Of (1 + RESAMPLES) estimates as of `resampled`; percentiles, and never without the value."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values[1:], [tail, 1 - tail])
-    value = float(values[0])
-    return Interval(value, min(float(low), value), max(float(high), value))
+    ends, value = percentiles(values[1:]), float(values[0])
+    return Interval(value, min(ends.low, value), max(ends.high, value))

@@ -17,6 +17,7 @@ Without a `file` the series is a made one, the same each time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -29,6 +30,7 @@ from mrq_core.markets.decisions import position_after
 from mrq_core.markets.features import HIGHEST, LOWEST, Frames, scaled_features
 from mrq_core.markets.lookahead import refuse_leaks
 from mrq_core.markets.series import ROLES, Columns, Series, open_series
+from mrq_core.markets.split import Splits
 from mrq_core.markets.split import split as split_rows
 
 EPISODE_STEPS = 250  # a year of trading days
@@ -55,19 +57,9 @@ class Trading(gymnasium.Env[Frames, np.int64]):
         embargo: int = 5,
     ) -> None:
         """`file` with its `sha256`, and what its columns are: see `Columns`."""
-        if file is None:
-            series = made_series()
-        else:
-            columns = Columns(roles=dict(roles or {}), features=tuple(features))
-            series = open_series(Path(file), sha256, columns)
-        splits = split_rows(
-            len(series),
-            validation_fraction=validation_fraction,
-            test_fraction=test_fraction,
-            embargo=embargo,
-        )
-        self.series = series.before(splits.validation.stop)
-        refuse_leaks(self.series)
+        columns = (tuple(sorted((roles or {}).items())), tuple(features))
+        fractions = (validation_fraction, test_fraction)
+        self.series, splits = _untested(file, sha256, *columns, *fractions, embargo)
         self.rows: range = {"train": splits.train, "validation": splits.validation}[split]
         self.frames = scaled_features(self.series, splits.train, relative=relative)
         self.costs = Costs(fee=fee, slippage=slippage)
@@ -101,6 +93,34 @@ class Trading(gymnasium.Env[Frames, np.int64]):
     def _info(self) -> dict[str, Any]:
         market = self.market
         return {"row": market.row, "equity": market.equity, "turnover": market.account.turnover}
+
+
+@lru_cache(maxsize=1)  # a run has two environments on it
+def _untested(
+    file: str | None,
+    sha256: str,
+    roles: tuple[tuple[str, str], ...],
+    features: tuple[str, ...],
+    validation_fraction: float,
+    test_fraction: float,
+    embargo: int,
+) -> tuple[Series, Splits]:
+    """All rows but those of the test split, which nothing holds any more. No column of it
+    looks ahead."""
+    if file is None:
+        series = made_series()
+    else:
+        columns = Columns(roles=dict(roles), features=features)
+        series = open_series(Path(file), sha256, columns)
+    splits = split_rows(
+        len(series),
+        validation_fraction=validation_fraction,
+        test_fraction=test_fraction,
+        embargo=embargo,
+    )
+    series = series.before(splits.validation.stop)
+    refuse_leaks(series)
+    return series, splits
 
 
 def made_series(rows: int = MADE_ROWS, seed: int = 0) -> Series:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -33,7 +34,22 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Id = Annotated[
     str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+-v\d+$")
 ]
-KwargName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+def _no_attribute(name: str) -> str:
+    if hasattr(Kwargs, name):
+        raise ValueError(
+            f"{name!r} is an attribute of pydantic's models, and the kwargs become one; allowed: "
+            "every other name"
+        )
+    return name
+
+
+KwargName = Annotated[
+    str,
+    StringConstraints(max_length=64, pattern=r"^[a-z][a-z0-9_]*$"),
+    AfterValidator(_no_attribute),
+]
 
 
 class Row(BaseModel):
@@ -65,6 +81,12 @@ class Action(Row):
         if continuous != (self.size is not None) or continuous == bool(self.components):
             needs = "size" if continuous else "components"
             raise ValueError(f"kind={self.kind!r} needs {needs}, and nothing else")
+        if self.kind == "discrete" and len(self.components) != 1:
+            raise ValueError(f"components={self.components}: discrete is one choice; allowed: one")
+        if self.kind == "multi_binary" and set(self.components) != {2}:
+            raise ValueError(
+                f"components={self.components}: those of multi_binary are switches; allowed: 2"
+            )
         return self
 
 
@@ -106,15 +128,20 @@ _FILE = TypeAdapter(dict[Id, OwnEnvironment])
 def read_own(file: Path) -> list[EnvironmentEntry]:
     """SetupError that names the file, the field and what is allowed."""
     try:
-        text = file.read_text()
-        raw = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        return read_text(file.read_text(), is_toml=file.suffix == ".toml")
+    except (OSError, ValueError) as error:
+        raise SetupError(f"environments_file {file}: {error}") from None
+
+
+def read_text(text: str, *, is_toml: bool) -> list[EnvironmentEntry]:
+    """ValueError that names the field and what is allowed."""
+    raw = tomllib.loads(text) if is_toml else json.loads(text)
+    try:
         return [_entry(id, row) for id, row in _FILE.validate_python(raw).items()]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise SetupError(f"environments_file {file}: {where}: {first['msg']}") from None
-    except (OSError, ValueError) as error:
-        raise SetupError(f"environments_file {file}: {error}") from None
+        raise ValueError(f"{where}: {first['msg']}") from None
 
 
 def _entry(id: str, row: OwnEnvironment) -> EnvironmentEntry:

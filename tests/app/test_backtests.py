@@ -1,10 +1,17 @@
 """Backtests over HTTP and on their page, by a real policy on real files."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app.pages.backtest_page import _told
+from app.routes import backtests as routes
 from mrq_core.markets.split import split
 from store.database import Database
 from store.dataset_files import file_name
@@ -115,3 +122,42 @@ def test_the_page_shows_it_and_says_what_it_is_worth(client: TestClient, job: st
     lines = [tag for tag in read(page.text).tags if tag.name == "polyline"]
     assert len(lines) == 4
     assert all(len((line.attributes["points"] or "").split()) == 120 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("lead", "said"), [(0.1, "more than"), (0.0, "as much as"), (-0.1, "less than")]
+)
+def test_what_the_page_says_follows_from_the_report(
+    client: TestClient, job: str, lead: float, said: str
+) -> None:
+    report = client.post("/policies/turning/backtest").json()["report"]
+    told = _told(report | {"lead": lead, "confidence": 0.9})
+    assert f"), {said} buy and hold" in told
+    assert "(90 % interval" in told
+
+
+def test_one_runs_at_once_and_no_upload_holds_it_up(
+    app: FastAPI, client: TestClient, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Upload:
+        async def __aenter__(self) -> None:
+            raise AssertionError("a backtest waits for uploads to be checked")
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    report = client.post("/policies/turning/backtest").json()["report"]
+    alone, shared = threading.Lock(), []
+
+    def slow(*_: Any) -> Any:
+        shared.append(not alone.acquire(blocking=False))
+        time.sleep(0.2)
+        if not shared[-1]:
+            alone.release()
+        return report
+
+    monkeypatch.setattr(routes, "run_backtest", slow)
+    app.state.checking = Upload()
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(client.post, ["/policies/turning/backtest"] * 3))
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert shared == [False] * 3

@@ -359,6 +359,11 @@ def test_a_resolved_job_and_a_clone_are_the_same_again(
         ({"kwargs": {"fee": 1.5}}, "kwargs.fee", "less than or equal to 0.1"),
         ({"kwargs": {"file": "/etc/passwd"}}, "kwargs.file", "not permitted"),
         ({"kwargs": {"split": "test"}}, "kwargs.split", "not permitted"),
+        (
+            {"action_repeat": 2},
+            "action_repeat",
+            "action_repeat=2: in mrq/Trading-v0 a decision is for one row; allowed: 1",
+        ),
         ({"kwargs": {"embargo": 100}}, "kwargs", "of 300 rows the validation split would have 0"),
         (
             {"dataset": {"sha256": "0" * 64, "rows": 900, "roles": {}, "features": []}},

@@ -4,12 +4,17 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cli.env_check import Checked, Finding, check
+from cli.env_entry import entry_of
 from store.catalogue.own import read_own
+from store.errors import SetupError
 from tests.deploy.files import ROOT
 
 
@@ -68,6 +73,10 @@ def findings(name: str, limit: int | None, steps: int, **kwargs: float) -> list[
     [
         ("Texts", "a Box, Discrete, MultiBinary"),
         ("Breaks", "at step 1 the environment failed: step: RuntimeError: the motor is on fire"),
+        ("NoStart", "at step 0 the environment failed: reset: KeyError: 'seat'"),
+        ("StartsOnce", "KeyError: 'seat'"),
+        ("WrongShape", "expected a list of 6 numbers, got an array of shape (5,)"),
+        ("Stuck", "close: OSError: the brake is stuck"),
         ("NotANumber", "step 1"),
         ("Nobody", "Nobody"),
     ],
@@ -100,15 +109,66 @@ def test_its_kwargs_are_passed_on() -> None:
     assert "unexpected keyword argument 'mass'" in only.text
 
 
-def test_a_failure_is_told_by_the_exit_code() -> None:
-    code, out, said = mrq_env_check("tests.crane:Breaks", "--id", "acme/Crane-v0")
+@pytest.mark.parametrize("name", ["Breaks", "NoStart", "WrongShape", "Stuck"])
+def test_a_failure_is_told_by_the_exit_code(name: str) -> None:
+    code, out, said = mrq_env_check(f"tests.crane:{name}", "--id", "acme/Crane-v0")
     assert (code, out) == (1, "")
     assert said[-1].startswith("FAIL ")
 
 
 @pytest.mark.parametrize(
+    ("arguments", "entry"),
+    [
+        (
+            ["tests.crane:Crane", "--kwargs", '{"load": 2.5}'],
+            {"load": {"type": "number", "default": 2.5, "minimum": 2.5, "maximum": 2.5}},
+        ),
+        (
+            ["tests.crane:Switches", "--kwargs", '{"strength": 2, "both": true}'],
+            {
+                "strength": {"type": "integer", "default": 2, "minimum": 2, "maximum": 2},
+                "both": {"type": "boolean", "default": True},
+            },
+        ),
+    ],
+)
+def test_the_entry_describes_what_was_checked(
+    tmp_path: Path, arguments: list[str], entry: dict[str, Any]
+) -> None:
+    code, text, said = mrq_env_check(*arguments, "--steps", "9", "--id", "acme/Crane-v0")
+    assert code == 0, said
+    assert tomllib.loads(text)["acme/Crane-v0"]["kwargs"] == entry
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    (row,) = read_own(file)
+    checked = {name: kwarg["default"] for name, kwarg in entry.items()}
+    assert row.kwargs().model_dump() == checked
+    with pytest.raises(ValidationError):
+        row.kwargs.model_validate({"load": 2.6} if "load" in entry else {"strength": 3})
+
+
+def test_an_entry_that_the_service_would_refuse_is_not_printed() -> None:
+    checked = Checked(entry_point="tests.crane:Crane", kwargs={}, max_episode_steps=2_000_000)
+    with pytest.raises(SetupError, match=r"no entry of a/B-v0: a/B-v0\.max_episode_steps"):
+        entry_of(checked, "a/B-v0")
+    gone = Checked(entry_point="tests.crane:Nobody", kwargs={}, max_episode_steps=1)
+    with pytest.raises(SetupError, match="no entry of a/B-v0: EnvironmentFault"):
+        entry_of(gone, "a/B-v0")
+
+
+@pytest.mark.parametrize(
     ("arguments", "text"),
     [
+        (["tests.crane:Crane", "--id", "Crane-v0"], "--id 'Crane-v0': String should match pattern"),
+        (["tests.crane:Crane", "--id", "Crane-v0"], "allowed: NAMESPACE/NAME-vNUMBER"),
+        (
+            ["tests.crane:Crane", "--id", "a/B-v0", "--kwargs", '{"name": "x"}'],
+            '--kwargs name="x": an entry has numbers, true and false',
+        ),
+        (
+            ["tests.crane:Crane", "--id", "a/B-v0", "--kwargs", '{"copy": 1}'],
+            "--kwargs 'copy': Value error, 'copy' is an attribute of pydantic's models",
+        ),
         (["Crane"], "'Crane' is not MODULE:ENV"),
         (["tests.crane:Crane", "--kwargs", "{"], "--kwargs is no JSON"),
         (["tests.crane:Crane", "--kwargs", "[]"], "it must be an object"),

@@ -20,6 +20,7 @@ from mrq_core.events import Finished, Started
 from mrq_core.markets.account import Account, Costs, Market
 from mrq_core.markets.decisions import BUY, HOLD, SELL, position_after
 from mrq_core.markets.features import HIGHEST, LOWEST, scaled_features
+from mrq_core.markets.series import Series, open_series
 from mrq_core.markets.split import SplitRefused, split
 from mrq_core.run import DatasetFile, Split, TrainingRun
 from mrq_core.tasks.trading import Trading, made_series
@@ -189,6 +190,24 @@ def test_reward_is_in_percent_and_the_position_is_seen(tmp_path: Path) -> None:
     close, open_ = env.series.of("close")[row], env.series.of("open")[row]
     assert reward == pytest.approx(100 * math.log(close / open_))
     assert seen[-1] == 1
+
+
+def test_a_file_is_read_once_for_the_environments_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def reading(file: Path, *rest: Any) -> Series:
+        opened.append(file)
+        return open_series(file, *rest)
+
+    monkeypatch.setattr("mrq_core.tasks.trading.open_series", reading)
+    data = stored(tmp_path, csv_of(rows()))
+    one, other = Trading(**data), Trading(**data, split="validation", fee=0.0)
+    assert one.series is other.series
+    assert (one.rows, other.rows) == (range(175), range(180, 235))
+    assert len(Trading(**data, test_fraction=0.1).series) > len(one.series)
+    assert len(opened) == 2
 
 
 def test_another_file_and_a_leak_are_refused(tmp_path: Path) -> None:

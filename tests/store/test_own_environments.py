@@ -90,6 +90,18 @@ def test_another_file_takes_the_place_of_the_first(own: Path) -> None:
         ({"observation": {"kind": "vector", "shape": [0]}}, "observation.shape.0"),
         ({"action": {"kind": "discrete", "size": 2}}, "kind='discrete' needs components"),
         ({"action": {"kind": "continuous"}}, "kind='continuous' needs size"),
+        (
+            {"action": {"kind": "discrete", "components": [2, 3]}},
+            "components=[2, 3]: discrete is one choice; allowed: one",
+        ),
+        (
+            {"action": {"kind": "multi_binary", "components": [2, 3]}},
+            "components=[2, 3]: those of multi_binary are switches; allowed: 2",
+        ),
+        *(
+            ({"kwargs": {name: CRANE["kwargs"]["load"]}}, f"{name!r} is an attribute of pydantic's")
+            for name in ("copy", "json", "model_dump", "schema", "model_config", "dict")
+        ),
         ({"max_episode_steps": 0}, "max_episode_steps"),
         ({"kwargs": {"load": {"type": "number", "default": 1.0}}}, "minimum and maximum, and both"),
         ({"kwargs": {"load": CRANE["kwargs"]["load"] | {"default": 9.0}}}, "kwargs.load"),
