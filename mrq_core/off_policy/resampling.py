@@ -25,7 +25,8 @@ def resampled(episodes: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def interval(values: NDArray[np.float64]) -> Interval:
-    """Of (1 + RESAMPLES) estimates as of `resampled`; percentiles, and never without the value."""
+    """(1 + R): of the whole log, then of its resamples, of which some may be missing. Percentiles
+    of these, and never without the value."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values[1:], [tail, 1 - tail])
     value = float(values[0])
