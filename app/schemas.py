@@ -266,15 +266,16 @@ class OffPolicyInterval(TypedDict):
 
 class EstimateByLog(TypedDict):
     """Discounted returns of an episode. `fitted`: of the policy, by fitted Q evaluation;
-    `weighted`: by importance weights, null without propensities or where no episode agrees;
-    `logged`: what the log gained; `lead`: of the policy over it."""
+    `lead`: over whoever was logged, by the same fit, null where it is nowhere known what was done
+    next; `weighted`: by importance weights, null without propensities or where no episode agrees;
+    `logged`: what the log gained."""
 
     confidence: float
     discount: float
     episodes: int
     fitted: OffPolicyInterval
     logged: OffPolicyInterval
-    lead: OffPolicyInterval
+    lead: OffPolicyInterval | None
     weighted: OffPolicyInterval | None
     effective_episodes: float | None
 

@@ -20,7 +20,7 @@ class OfflineSession(Session):
     def __init__(self, run: TrainingRun, alive: Alive = unheard) -> None:
         super().__init__(run, alive)
         logged = cast(Logged, self.environment.env.unwrapped)
-        fill(self.replay, logged.log, np.flatnonzero(~logged.is_judged), self.codec)
+        fill(self.replay, logged.log, np.flatnonzero(~logged.is_judged), self.codec, alive)
         if not self.replay.has_eligible:
             raise EnvironmentFault(
                 0,

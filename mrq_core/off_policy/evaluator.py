@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mrq_core.baselines.policy import BaselinePolicy
 from mrq_core.environments import environment_of
+from mrq_core.errors import NonFiniteError
 from mrq_core.evaluation import SAMPLE_STATES, Evaluation
-from mrq_core.logged.filling import Judged, judged
+from mrq_core.logged.filling import Judged, judged, lived, thinned, usable
 from mrq_core.off_policy.estimate import OffPolicyEstimate
 from mrq_core.off_policy.fitted import Fit, in_common_units, values_of
 from mrq_core.off_policy.importance import importance_weighted
@@ -29,7 +30,7 @@ CHUNK = 4_096
 
 class OffPolicyEvaluator:
     """The resamples are the same at every step of the run, so that two evaluations differ by the
-    policy alone."""
+    policy alone. EnvironmentFault for a log that has too little to judge by."""
 
     def __init__(self, run: TrainingRun, alive: Alive = unheard) -> None:
         self.run = run
@@ -41,17 +42,18 @@ class OffPolicyEvaluator:
         self.judged: Judged | None = None
         if logged.is_judged.any():
             self.judged = judged(self.log, np.flatnonzero(logged.is_judged), form, codec)
-        shown = judged(self.log, np.arange(min(self.log.episodes, SAMPLE_STATES)), form, codec)
-        self.shown = shown.states
+        some = usable(self.log, np.arange(self.log.episodes))[:SAMPLE_STATES]
+        self.shown = lived(self.log, thinned(self.log, some), form, codec).states
 
-    def evaluate(self, policy: Policy | BaselinePolicy, step: int) -> Evaluation:  # noqa: ARG002
-        """Without returns if there is nothing to judge by."""
+    def evaluate(self, policy: Policy | BaselinePolicy, step: int) -> Evaluation:
+        """Without returns if there is nothing to judge by. NonFiniteError for values beyond what
+        a number can say."""
         assert isinstance(policy, Policy), "a baseline learns from no log"
         evaluation = Evaluation()
         for state in self.shown[:: max(1, len(self.shown) // SAMPLE_STATES)]:
             evaluation.collect(state)
         if self.judged is not None:
-            estimate = self._estimate(policy, self.judged)
+            estimate = self._estimate(policy, self.judged, step)
             evaluation.estimate = estimate
             evaluation.returns.append(estimate.fitted.value)
         return evaluation
@@ -59,47 +61,80 @@ class OffPolicyEvaluator:
     def close(self) -> None:
         self.environment.close()
 
-    def _estimate(self, policy: Policy, log: Judged) -> OffPolicyEstimate:
+    def _estimate(self, policy: Policy, log: Judged, step: int) -> OffPolicyEstimate:
         discount = self.run.hyperparameters.discount
         rng = np.random.default_rng(derive_seed(self.run.seed, "evaluation"))
         weights = resampled(log.episodes, rng)
-        fitted = values_of(self._fits(policy, log), weights)
+        acting, logging = self._fits(policy, log, step)
+        fitted = values_of(acting, weights, self.alive)
+        _require_finite(step, "the policy's value by the log", fitted)
         gained = np.bincount(log.episode, log.rewards * discount**log.moment)
-        logged = weights @ gained / weights.sum(axis=1)
         weighted, effective = self._weighted(policy, log, weights)
         return OffPolicyEstimate(
             discount=discount,
             episodes=log.episodes,
             fitted=interval(fitted),
-            logged=interval(logged),
-            lead=interval(fitted - logged),
+            logged=interval(weights @ gained / weights.sum(axis=1)),
+            lead=self._lead(fitted, logging, log, weights, step),
             weighted=weighted,
             effective_episodes=effective,
         )
 
-    def _fits(self, policy: Policy, log: Judged) -> list[Fit]:
-        """In the embedding of state and action, whose purpose is that values are linear in it; and
-        in that with random units beside it, for early in a run, and of small networks, they are
-        not."""
+    def _lead(
+        self,
+        fitted: NDArray[np.float64],
+        logging: list[Fit],
+        log: Judged,
+        weights: NDArray[np.float64],
+        step: int,
+    ) -> Interval | None:
+        """Not over what was gained: that stops where an episode was cut off, and `fitted` does not.
+        Of resamples in which it is nowhere known what was done next nothing is said."""
+        followed = np.bincount(log.episode[log.followed], minlength=log.episodes)
+        known = weights @ followed > 0
+        if not known[0]:
+            return None
+        theirs = values_of(logging, weights, self.alive)[known]
+        _require_finite(step, "the logging policy's value by the log", theirs)
+        return interval(fitted[known] - theirs)
+
+    def _fits(self, policy: Policy, log: Judged, step: int) -> tuple[list[Fit], list[Fit]]:
+        """Of the policy, and of whoever was logged. In the embedding of state and action, whose
+        purpose is that values are linear in it; and in that with random units beside it, for early
+        in a run, and of small networks, they are not."""
         starts = log.states[log.first]
         asked = [
             (log.states, log.actions),
             (log.next_states, self._acts(policy, log.next_states)),
             (starts, self._acts(policy, starts)),
+            (log.next_states, log.next_actions),
         ]
         learnt = [self._pairs(policy, *each) for each in asked]
+        _require_finite(step, "the embedding of a logged state and an action", *learnt)
         units = RandomUnits(log.states, log.actions.shape[1])
         wider = [
             np.column_stack([pairs, units(*each)])
             for pairs, each in zip(learnt, asked, strict=True)
         ]
-        fits = []
-        for embedding in (learnt, wider):
-            features, following, first = in_common_units(*embedding)
-            following[log.terminated] = 0.0
-            discount = self.run.hyperparameters.discount
-            fits.append(Fit(features, following, first, log.rewards, log.episode, discount))
-        return fits
+        both = [self._fits_in(embedding, log) for embedding in (learnt, wider)]
+        return [acting for acting, _ in both], [logging for _, logging in both]
+
+    def _fits_in(self, embedding: list[NDArray[np.float64]], log: Judged) -> tuple[Fit, Fit]:
+        discount = self.run.hyperparameters.discount
+        features, following, first, logged = in_common_units(*embedding)
+        following[log.terminated] = logged[log.terminated] = 0.0
+        known = log.followed
+        return (
+            Fit(features, following, first, log.rewards, log.episode, discount),
+            Fit(
+                features[known],
+                logged[known],
+                features[log.first],
+                log.rewards[known],
+                log.episode[known],
+                discount,
+            ),
+        )
 
     def _weighted(
         self, policy: Policy, log: Judged, weights: NDArray[np.float64]
@@ -108,8 +143,9 @@ class OffPolicyEvaluator:
             return None, None
         same = (self._acts(policy, log.states) == log.actions).all(axis=1)
         discount = self.run.hyperparameters.discount
+        log_ratios = np.where(same, -np.log(log.propensities), -np.inf)
         found = importance_weighted(
-            same / log.propensities, log.rewards, log.episode, log.moment, discount, weights
+            log_ratios, log.rewards, log.episode, log.moment, discount, weights, self.alive
         )
         return (None, 0.0) if found is None else (interval(found.values), found.effective_episodes)
 
@@ -135,3 +171,8 @@ class OffPolicyEvaluator:
             found.append(policy.encoder.encode_state_action(zs, action).cpu().numpy())
             self.alive()
         return np.concatenate(found).astype(np.float64)
+
+
+def _require_finite(step: int, what: str, *values: NDArray[np.float64]) -> None:
+    if not all(np.isfinite(each).all() for each in values):
+        raise NonFiniteError(step, what)

@@ -2,7 +2,8 @@
 
 FQE: Le, Voloshin and Yue 2019, arXiv 1903.08738. Refitting on resampled episodes for an interval:
 Hao et al. 2021, arXiv 2102.03607. Each iteration regresses r + discount * Q(s', pi(s')) on the
-features of (s, a), by ridge. N transitions, E episodes, F features, R resamples.
+features of (s, a), by ridge that leaves the constant alone. N transitions, E episodes, F features,
+R resamples.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mrq_core.progress import Alive, unheard
 
 Numbers = NDArray[np.float64]
 
@@ -27,30 +31,44 @@ _SMALLEST = 1e-8
 
 @dataclass(frozen=True)
 class Fit:
-    """`following` has zeros where there is none: after a termination."""
+    """The first feature is the constant 1. `following` has zeros where there is none: after a
+    termination."""
 
     features: Numbers  # (N, F), of state and logged action
-    following: Numbers  # (N, F), of the next state and the policy's action
-    first: Numbers  # (E, F), of each episode's first state and the policy's action
+    following: Numbers  # (N, F), of the next state and what is done there
+    first: Numbers  # (E, F), of each episode's first state and what is done there
     rewards: Numbers  # (N)
     episode: NDArray[np.int64]  # (N)
     discount: float
 
-    def values(self, weights: Numbers) -> Numbers:
-        """(R, E) -> (R): the mean over the first states, each episode as often as is said."""
-        return np.array([self._value(each) for each in weights])
+    def values(self, weights: Numbers, alive: Alive = unheard) -> Numbers:
+        """(R, E) -> (R): the mean over the first states, each episode as often as is said. NaN
+        where none of its episodes has a transition here, and where values grow beyond a float."""
+        found = np.full(len(weights), np.nan)
+        for resample, each in enumerate(weights):
+            of_rows = each[self.episode]
+            if of_rows.any():
+                found[resample] = self._value(each, of_rows)
+            alive()
+        return found
 
-    def _value(self, weights: Numbers) -> float:
-        coefficients = self._coefficients(weights[self.episode])
-        low, high = self._possible()
-        firsts = np.clip(self.first @ coefficients, low, high)
-        return float(weights @ firsts / weights.sum())
+    def _value(self, weights: Numbers, of_rows: Numbers) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            firsts = np.clip(self.first @ self._coefficients(of_rows), *self._possible)
+            return float(weights @ firsts / weights.sum())
 
+    @cached_property
     def _possible(self) -> tuple[float, float]:
         """No return is beyond that of the least, or the largest, reward for ever."""
         forever = 1 / (1 - self.discount) if self.discount < 1 else math.inf
         low, high = min(0.0, self.rewards.min()), max(0.0, self.rewards.max())
         return (low * forever if low else 0.0), (high * forever if high else 0.0)
+
+    @cached_property
+    def _shrunk(self) -> Numbers:
+        """(F, F). A constant that is shrunk, however little, is bootstrapped from again and again:
+        with a discount of 0.99 a ridge of 0.001 would take a tenth from every value."""
+        return np.diag(np.arange(self.features.shape[1]) > 0).astype(np.float64)
 
     def _coefficients(self, weights: Numbers) -> Numbers:
         """(F) at the fixed point of the iterations; with more ridge where they have none."""
@@ -60,9 +78,9 @@ class Fit:
         told = weighted.T @ self.rewards
         ridge = RIDGE * weights.sum()
         for _ in range(RIDGES):
-            damped = square + ridge * np.eye(len(square))
+            damped = square + ridge * self._shrunk
             iteration = self.discount * np.linalg.solve(damped, step)
-            if np.abs(np.linalg.eigvals(iteration)).max() < 1:
+            if np.abs(np.linalg.eigvals(iteration)).max() < 1 - _SMALLEST:
                 break
             ridge *= 10
         else:  # as many iterations as matter, whatever they lead to: the values are clipped
@@ -70,13 +88,13 @@ class Fit:
         return np.linalg.solve(damped - self.discount * step, told)
 
 
-def values_of(fits: Sequence[Fit], weights: Numbers) -> Numbers:
+def values_of(fits: Sequence[Fit], weights: Numbers, alive: Alive = unheard) -> Numbers:
     """(R, E) -> (R): the first is the mean of what all fits say; the others take turns, so that
     an interval also holds what hangs on the features."""
-    first = np.mean([fit.values(weights[:1])[0] for fit in fits])
+    first = np.mean([fit.values(weights[:1], alive)[0] for fit in fits])
     found = np.full(len(weights), first)
     for turn, fit in enumerate(fits):
-        found[1 + turn :: len(fits)] = fit.values(weights[1 + turn :: len(fits)])
+        found[1 + turn :: len(fits)] = fit.values(weights[1 + turn :: len(fits)], alive)
     return found
 
 

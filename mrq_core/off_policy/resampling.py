@@ -26,6 +26,7 @@ def resampled(episodes: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def interval(values: NDArray[np.float64]) -> Interval:
-    """Of (1 + RESAMPLES) estimates as of `resampled`; percentiles, and never without the value."""
+    """(1 + R): of the whole log, then of its resamples, of which some may be missing. Percentiles
+    of these, and never without the value."""
     ends, value = percentiles(values[1:]), float(values[0])
     return Interval(value, min(ends.low, value), max(ends.high, value))

@@ -7,10 +7,14 @@ import io
 import numpy as np
 import pytest
 
+from mrq_core.actions import action_codec
 from mrq_core.csv_table import Limits, TableRefused
+from mrq_core.logged.filling import lived, thinned
 from mrq_core.logged.log import Log, SplitRefused, split_episodes
 from mrq_core.logged.reading import ActionKind, read_log
 from mrq_core.logged.report import report_on
+from mrq_core.observations import ObservationForm
+from mrq_core.spaces import Discrete
 
 HEADER = "episode,x,action,reward,terminated,truncated"
 # 30 episodes of two steps, one by termination and one cut off with what was seen then.
@@ -162,3 +166,20 @@ def test_judged_episodes_are_spread_over_all_and_always_the_same() -> None:
         split_episodes(5, 0.2)
     with pytest.raises(SplitRefused, match="leaves 1 to learn from"):
         split_episodes(3, 0.67)
+
+
+@pytest.mark.parametrize(("most", "kept"), [(120, 60), (60, 30), (40, 20), (2, 2), (1, 2)])
+def test_two_episodes_at_least_are_left_to_judge_by(most: int, kept: int) -> None:
+    log = table(BODY)
+    assert len(thinned(log, np.arange(log.episodes), most)) == kept
+    assert thinned(log, np.array([4]), 1).tolist() == [4]
+
+
+def test_what_was_done_next_is_known_but_at_an_end_that_was_cut_off() -> None:
+    """Of the first two episodes: one by termination, one cut off with what was seen then; and of
+    one that was cut off with what was done then."""
+    log = table([*BODY, "c,1,1,0,0,0", "c,2,0,0,0,0"])
+    form, codec = ObservationForm("vector", (1,), 1), action_codec(Discrete(2))
+    judged = lived(log, np.array([0, 1, 60]), form, codec)
+    assert judged.followed.tolist() == [True, True, True, False, True]
+    assert judged.next_actions.tolist() == [[0, 1], [0, 0], [0, 1], [0, 0], [1, 0]]

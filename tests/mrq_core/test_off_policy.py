@@ -13,15 +13,17 @@ import torch
 
 from benchmarks.offline.cart import Logging, Numbers, log_csv, true_value
 from benchmarks.offline.driving import driver_of
+from mrq_core.errors import EnvironmentFault, NonFiniteError
+from mrq_core.evaluation import SAMPLE_STATES
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished
 from mrq_core.heads import action_head
 from mrq_core.objectives import StayClose
 from mrq_core.off_policy.evaluator import OffPolicyEvaluator
-from mrq_core.off_policy.fitted import Fit, in_common_units
+from mrq_core.off_policy.fitted import Fit, in_common_units, values_of
 from mrq_core.off_policy.importance import importance_weighted
 from mrq_core.off_policy.resampling import RESAMPLES, interval, resampled
 from mrq_core.offline import OfflineSession
-from mrq_core.policy import policy_of
+from mrq_core.policy import Policy, policy_of
 from mrq_core.run import Offline
 from mrq_core.training import train
 from tests.mrq_core.logs import offline_run
@@ -41,9 +43,9 @@ def fit(features: Any, following: Any, first: Any, rewards: Any, discount: float
 
 def test_fitted_q_evaluation_by_hand() -> None:
     """Two episodes of two steps: 1 now and 2 after that, half as much worth."""
-    here = [[1, 0], [0, 1]] * 2
-    there = [[0, 1], [0, 0]] * 2
-    values = fit(here, there, [[1, 0]] * 2, [1, 2] * 2).values(np.ones((1, 2)))
+    here = [[1, -1], [1, 1]] * 2
+    there = [[1, 1], [0, 0]] * 2
+    values = fit(here, there, [[1, -1]] * 2, [1, 2] * 2).values(np.ones((1, 2)))
     assert values == pytest.approx([2.0], rel=5e-3)
 
 
@@ -55,17 +57,50 @@ def test_each_resample_is_fitted_anew() -> None:
     assert same.values(weights) == pytest.approx([1.0, 1.0, 0.0], abs=5e-3)
 
 
+def test_a_constant_reward_is_worth_its_sum_for_ever() -> None:
+    """A constant that is shrunk by a thousandth would be 90.9."""
+    rng = np.random.default_rng(0)
+    here, there = (np.column_stack([np.ones(100), rng.normal(size=(100, 3))]) for _ in range(2))
+    forever = fit(here, there, here[:20], np.ones(100), discount=0.99)
+    assert forever.values(np.ones((1, 20))) == pytest.approx([100.0], rel=1e-9)
+
+
 def test_iterations_that_run_away_are_damped() -> None:
     """The next state's feature is four times this one's, so each iteration multiplies the last;
     their fixed point would be below zero, though nothing is ever lost."""
-    away = fit([[1.0]] * 2, [[4.0]] * 2, [[1.0]] * 2, [1.0, 1.0], discount=0.9)
+    here, there = [[1.0, -1.0], [1.0, 1.0]], [[1.0, -4.0], [1.0, 4.0]]
+    away = fit(here, there, [[1.0, 1.0]] * 2, [0.0, 1.0], discount=0.9)
     (value,) = away.values(np.ones((1, 2)))
     assert 0 < value < 10
 
 
 def test_no_value_is_beyond_the_largest_reward_for_ever() -> None:
-    far = fit([[1.0]] * 2, [[0.0]] * 2, [[1000.0]] * 2, [1.0, 1.0], discount=0.9)
+    here = [[1.0, -1.0], [1.0, 1.0]]
+    far = fit(here, np.zeros((2, 2)), [[1.0, 1000.0]] * 2, [0.0, 1.0], discount=0.9)
     assert far.values(np.ones((1, 2))) == pytest.approx([10.0])
+
+
+def runaway(episodes: int) -> Fit:
+    """Not even the most ridge damps a next feature that is so far away."""
+    here, there = [[1.0, -1.0], [1.0, 1.0]] * episodes, [[1.0, 1e9], [1.0, -1e9]] * episodes
+    return fit(here, there, [[1.0, 1.0]] * episodes, [0.0, 1.0] * episodes, discount=0.99)
+
+
+def test_values_beyond_any_float_are_no_number() -> None:
+    assert np.isnan(runaway(2).values(np.ones((1, 2)))).all()
+
+
+def test_a_resample_without_a_transition_has_no_value() -> None:
+    rows = replace(fit([[1], [1]], [[0]] * 2, [[1]] * 2, [1, 3]), episode=np.array([0, 0]))
+    values = rows.values(np.array([[1, 1], [0, 2]], np.float64))
+    assert values == pytest.approx([2.0, np.nan], nan_ok=True)
+
+
+def test_every_refit_is_a_sign_of_life() -> None:
+    signs: list[int] = []
+    same = fit([[1], [1]], [[0]] * 2, [[1]] * 2, [1, 1])
+    values_of([same, same], np.ones((9, 2)), lambda: signs.append(0))
+    assert len(signs) == 10, "the first is of both"
 
 
 def test_common_units_are_of_mean_square_one_and_the_same_for_all() -> None:
@@ -80,32 +115,70 @@ def test_importance_weighting_by_hand() -> None:
     """Two episodes of two steps by a coin; the policy does what the first one did, and of the
     second one the first step. Weights 2, 4 and 2, 0: at first both count alike, then the first
     alone."""
-    ratios = np.array([2.0, 2.0, 2.0, 0.0])
+    ratios = np.array([*np.log([2.0, 2.0, 2.0]), -np.inf])
     rewards = np.array([1.0, 10.0, 3.0, 50.0])
     episode, moment = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     found = importance_weighted(ratios, rewards, episode, moment, 0.5, np.ones((1, 2)))
     assert found is not None
     assert found.values == pytest.approx([2.0 + 5.0])
     assert found.effective_episodes == pytest.approx(1.0)
-    nothing = importance_weighted(ratios * 0, rewards, episode, moment, 0.5, np.ones((1, 2)))
-    assert nothing is None
+    never = np.full(4, -np.inf)
+    assert importance_weighted(never, rewards, episode, moment, 0.5, np.ones((1, 2))) is None
+
+
+def test_a_resample_in_which_no_weight_survives_is_dropped() -> None:
+    """The policy does what the first of two episodes did; drawing the other alone says nothing."""
+    log_ratios, rewards = np.array([0.0, 0.0, 0.0, -np.inf]), np.array([1.0, 10.0, 3.0, 50.0])
+    episode, moment = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    weights = np.array([[1, 1], [0, 2], [2, 0]], np.float64)
+    signs: list[int] = []
+    found = importance_weighted(
+        log_ratios, rewards, episode, moment, 1.0, weights, lambda: signs.append(0)
+    )
+    assert found is not None
+    assert found.values == pytest.approx([2.0 + 10.0, 1.0 + 10.0])
+    assert len(signs) == 3
+
+
+@pytest.mark.parametrize("ratio", [10.0, 0.1])
+def test_the_weights_of_long_episodes_do_not_overflow(ratio: float) -> None:
+    """Of 1,000 steps, the second one twice as probable in its last, where the reward is. A third
+    is nothing beside them, and yet all that is known where it is drawn alone."""
+    length = 1_000
+    log_ratios = np.full((3, length), np.log(ratio))
+    log_ratios[1, -1] += np.log(2)
+    log_ratios[2] -= 1
+    rewards = np.zeros((3, length))
+    rewards[:, -1] = 1.0, 4.0, 7.0
+    episode, moment = (each.ravel() for each in np.indices((3, length)))
+    weights = np.array([[1, 1, 1], [0, 0, 3]], np.float64)
+    found = importance_weighted(log_ratios.ravel(), rewards.ravel(), episode, moment, 1.0, weights)
+    assert found is not None
+    assert found.values == pytest.approx([3.0, 7.0])
+    assert found.effective_episodes == pytest.approx(9 / 5)
 
 
 def test_a_short_episode_gains_nothing_after_its_end() -> None:
-    ratios, rewards = np.array([1.0, 1.0, 1.0]), np.array([4.0, 2.0, 2.0])
+    ratios, rewards = np.zeros(3), np.array([4.0, 2.0, 2.0])
     episode, moment = np.array([0, 1, 1]), np.array([0, 0, 1])
     found = importance_weighted(ratios, rewards, episode, moment, 1.0, np.ones((1, 2)))
     assert found is not None
     assert found.values == pytest.approx([3.0 + 1.0])
 
 
-def test_an_interval_holds_its_value() -> None:
+def test_resamples_draw_as_many_episodes_as_there_are() -> None:
     drawn = resampled(7, np.random.default_rng(0))
     assert drawn.shape == (1 + RESAMPLES, 7)
     assert set(drawn.sum(axis=1)) == {7}
     assert drawn[0].tolist() == [1] * 7
-    found = interval(np.concatenate([[9.0], np.arange(RESAMPLES, dtype=np.float64)]))
-    assert (found.low, found.high) == pytest.approx((4.975, 194.025))
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"), [(9.0, 4.975, 194.025), (300.0, 4.975, 300.0), (-5.0, -5.0, 194.025)]
+)
+def test_an_interval_holds_its_value(value: float, low: float, high: float) -> None:
+    found = interval(np.concatenate([[value], np.arange(RESAMPLES, dtype=np.float64)]))
+    assert (found.value, found.low, found.high) == pytest.approx((value, low, high))
 
 
 def test_staying_close_is_the_paper_s_loss() -> None:
@@ -145,7 +218,8 @@ def test_the_learnt_policy_beats_the_log_and_its_interval_holds_the_truth(
     estimate = evaluator.evaluate(policy, 0).estimate
     assert estimate is not None
     assert estimate.fitted.low <= truth <= estimate.fitted.high
-    assert estimate.lead.low > 0
+    assert estimate.lead is not None
+    assert 0 < estimate.lead.low <= truth - logged <= estimate.lead.high
     assert estimate.logged.low <= logged <= estimate.logged.high
     assert (estimate.effective_episodes is not None) == discrete
 
@@ -186,8 +260,8 @@ WIDTHS = ("zs_dim", "zsa_dim", "za_dim", "encoder_hidden_dim", "value_hidden_dim
 SMALL: dict[str, Any] = dict.fromkeys((*WIDTHS, "policy_hidden_dim", "batch_size"), 8)
 
 
-def small_run(folder: Path, **changes: Any) -> Any:
-    run = offline_run(log_csv(12, Logging(True), seed=0), folder)
+def small_run(folder: Path, content: bytes | None = None, **changes: Any) -> Any:
+    run = offline_run(content or log_csv(12, Logging(True), seed=0), folder)
     hyperparameters = replace(run.hyperparameters, target_update_every=10, **SMALL)
     asked: dict[str, Any] = {
         "hyperparameters": hyperparameters,
@@ -230,6 +304,122 @@ def told(event: Any) -> tuple[Any, ...]:
             return name, event.step, event.resumed, event.exact
         case _:
             return name, event.step, dict(event.metrics)
+
+
+class AsLogged(Policy):
+    """Does what was done in `switches`."""
+
+    def act(self, states: Any, *_: Any, **__: Any) -> Any:
+        right = states[:, :1] > 0
+        return np.concatenate([~right, right], axis=1).astype(np.float32)
+
+
+def switches(episodes: int = 24, *, acted: bool = False, constant: bool = True) -> bytes:
+    """-1 and 1 in turns, and action 0 or 1 by that. The reward is 1, or the action. Cut off after
+    six steps: with what was seen then, or also with what was done."""
+    lines = ["episode,x,action,reward,terminated"]
+    for episode in range(episodes):
+        for step in range(7):
+            right = (episode + step) % 2
+            done = f"{right},{1 if constant else right},0"
+            lines.append(f"{episode},{2 * right - 1},{done if step < 6 or acted else ',,'}")
+    return "\n".join(lines).encode()
+
+
+def judging(content: bytes, folder: Path) -> tuple[OffPolicyEvaluator, AsLogged]:
+    run = small_run(folder, content)
+    agent = OfflineSession(run).agent
+    return OffPolicyEvaluator(run), AsLogged(agent.encoder, agent.policy, agent.head, 0.1)
+
+
+@pytest.mark.parametrize("acted", [False, True], ids=["seen", "acted"])
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "by action"])
+def test_whoever_does_as_was_logged_has_no_lead(
+    tmp_path: Path, acted: bool, constant: bool
+) -> None:
+    """What was gained stops after six steps; both values go on."""
+    evaluator, policy = judging(switches(acted=acted, constant=constant), tmp_path)
+    estimate = evaluator.evaluate(policy, 0).estimate
+    assert estimate is not None
+    assert estimate.fitted.value == pytest.approx(20.0 if constant else 10.0, abs=0.3)
+    assert estimate.logged.value < estimate.fitted.value / 3
+    assert estimate.lead is not None
+    assert [estimate.lead.low, estimate.lead.high] == pytest.approx([0.0, 0.0], abs=0.02)
+
+
+def test_there_is_no_lead_where_nobody_knows_what_was_done_next(tmp_path: Path) -> None:
+    evaluator, policy = judging(switches(), tmp_path)
+    assert evaluator.judged is not None
+    nowhere = np.zeros_like(evaluator.judged.followed)
+    evaluator.judged = replace(evaluator.judged, followed=nowhere)
+    estimate = evaluator.evaluate(policy, 0).estimate
+    assert estimate is not None
+    assert estimate.lead is None
+    assert estimate.fitted.value == pytest.approx(20.0)
+
+
+def test_a_value_beyond_any_number_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator, policy = judging(switches(), tmp_path)
+    assert evaluator.judged is not None
+    fits = [runaway(evaluator.judged.episodes)]
+    calm = [replace(each, following=each.features) for each in fits]
+    for found, whose in (((fits, calm), "the policy's"), ((calm, fits), "the logging policy's")):
+        monkeypatch.setattr(evaluator, "_fits", lambda *_, found=found: found)
+        with pytest.raises(NonFiniteError, match=f"at step 7: {whose} value by the log is not"):
+            evaluator.evaluate(policy, 7)
+
+
+def test_an_embedding_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    evaluator, policy = judging(switches(), tmp_path)
+    with torch.no_grad():
+        next(policy.encoder.parameters()).fill_(torch.nan)
+    with pytest.raises(NonFiniteError, match="at step 7: the embedding of a logged state"):
+        evaluator.evaluate(policy, 7)
+
+
+def test_an_evaluation_is_alive_at_every_refit(tmp_path: Path) -> None:
+    evaluator, policy = judging(switches(), tmp_path)
+    signs: list[int] = []
+    evaluator.alive = lambda: signs.append(0)
+    evaluator.evaluate(policy, 0)
+    assert len(signs) > 2 * RESAMPLES, "of the policy, and of whoever was logged"
+
+
+def test_only_episodes_without_a_transition_to_judge_by_are_an_error(tmp_path: Path) -> None:
+    """Every fourth has one row, of which nobody knows where it led."""
+    lines = switches().decode().splitlines()
+    cut = {f"{n}" for n in range(3, 24, 4)}
+    kept, seen = [], set[str]()
+    for line in lines:
+        episode = line.split(",")[0]
+        if episode not in cut or episode not in seen:
+            kept.append(line)
+        seen.add(episode)
+    with pytest.raises(EnvironmentFault, match="of the 6 episodes to judge by 0 have a transition"):
+        judging("\n".join(kept).encode(), tmp_path)
+
+
+def test_the_first_episodes_may_have_no_transition(tmp_path: Path) -> None:
+    lines = switches(12).decode().splitlines()
+    short = [f"short{n},1,1,1,0" for n in range(20)]
+    evaluator, policy = judging("\n".join([lines[0], *short, *lines[1:]]).encode(), tmp_path)
+    assert len(evaluator.evaluate(policy, 0).states) >= SAMPLE_STATES
+
+
+def test_what_does_not_fit_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    signs: list[int] = []
+    run = small_run(tmp_path, switches())
+    hyperparameters = replace(run.hyperparameters, buffer_size=125, warmup_steps=1)
+    told = r"the dataset has 126 observations to learn from; buffer_size is 125"
+    with pytest.raises(EnvironmentFault, match=told):
+        OfflineSession(replace(run, hyperparameters=hyperparameters), lambda: signs.append(0))
+    assert not signs
+    enough = replace(hyperparameters, buffer_size=126)
+    session = OfflineSession(replace(run, hyperparameters=enough), lambda: signs.append(0))
+    assert session.replay.head == 126
+    assert len(signs) == 108, "of every step"
 
 
 def _digest(events: Iterator[Event]) -> str:
