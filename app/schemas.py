@@ -370,7 +370,8 @@ class SuggestionView(TypedDict):
 
 class EnvironmentView(TypedDict):
     """`dataset_role`: of the dataset that a job needs, whose further columns widen
-    `observation_shape`."""
+    `observation_shape`. `steps_per_second`: of the environment alone, by random actions on one core
+    of the machine that `benchmarks.pace` measured on; null where nobody did."""
 
     id: str
     gymnasium_id: str
@@ -391,6 +392,7 @@ class EnvironmentView(TypedDict):
     licence: str
     installed: bool | None
     install: str | None
+    steps_per_second: float | None
     suggested: SuggestionView
 
 

@@ -34,6 +34,7 @@ from app.schemas import (
 )
 from store.catalogue import EnvironmentEntry
 from store.catalogue.entry import Suggestion
+from store.catalogue.pace import steps_per_second
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
 from store.extras import Extra, install_command
@@ -338,6 +339,7 @@ def environment_view(
         "licence": entry.licence,
         "installed": is_installed(entry, workers_have),
         "install": None if entry.extra is None else install_command(entry.extra),
+        "steps_per_second": steps_per_second().get(entry.id),
         "suggested": _suggestion(entry.suggestion),
     }
 
