@@ -31,6 +31,8 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.NotReady: 409,
     domain.Pinned: 409,
     domain.NotEvaluated: 409,
+    domain.SequenceTaken: 409,
+    domain.FeedbackRefused: 409,
     domain.FileGone: 410,
     refusals.PolicyBroken: 409,
     refusals.BodyTooLarge: 413,

@@ -23,6 +23,7 @@ from app.routes import (
     datasets,
     environments,
     events,
+    feedback,
     files,
     groups,
     health,
@@ -37,6 +38,7 @@ from app.routes import (
 )
 from app.service import Service
 from app.serving.act import Act, act_route
+from app.serving.action_log import ActionLog
 from app.serving.door import ActDoor
 from app.serving.policies import LoadedPolicies
 from store.catalogue import use_own_environments
@@ -79,7 +81,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.append(act_route(act))
     of_jobs = (jobs, batch, lifecycle, groups, compare, results, files, events)
     of_data = (backtests, datasets, environments)
-    for module in (*of_jobs, imports, policies, imagine, *of_data, health, metrics, session):
+    for module in (
+        *of_jobs,
+        imports,
+        policies,
+        imagine,
+        feedback,
+        *of_data,
+        health,
+        metrics,
+        session,
+    ):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)
@@ -96,6 +108,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
     app.state.policies = LoadedPolicies(database, max_batch=settings.max_batch)
+    app.state.action_log = ActionLog(database, settings.max_logged_actions)
     app.state.artifacts = open_artifacts(settings)
     app.state.dataset_files = open_dataset_files(settings)
     app.state.checking = asyncio.Semaphore(MAX_CHECKS)

@@ -13,6 +13,7 @@ from app.openapi_act import act_operation
 from app.problem import MEDIA_TYPE
 from app.routes import datasets, imports
 from app.routes.batch import Batch
+from app.routes.feedback import GivenFeedback, OfLog
 from app.routes.imagine import Imagination
 from app.routes.jobs import Revision
 from app.routes.lifecycle import Cancellation, Extension
@@ -33,6 +34,8 @@ _BODIES: dict[str, type[BaseModel]] = {
     "/job-groups/{group_id}/extend": Extension,
     "/policies": Promotion,
     "/policies/{reference}/imagine": Imagination,
+    "/policies/{reference}/feedback": GivenFeedback,
+    "/policies/{reference}/feedback/dataset": OfLog,
 }
 _OPTIONAL = frozenset({"/jobs/{job_id}/cancel", "/job-groups/{group_id}/cancel"})
 _OVERRIDES = {

@@ -12,6 +12,8 @@ DomainError
 ├── TransitionRefused     the job is not in a state that allows this
 ├── NotReady              right request, too early
 ├── NotEvaluated          nothing is known of what it is worth
+├── SequenceTaken         an episode has an action at this place
+├── FeedbackRefused       an action has other feedback, or its time is over
 ├── Pinned                something else still needs it
 ├── DatasetTooLarge
 ├── FileGone              a row names it, and it is not there
@@ -80,6 +82,18 @@ class NotFound(DomainError):
 
 class TransitionRefused(DomainError):
     code = "transition_refused"
+
+
+class SequenceTaken(DomainError):
+    code = "sequence_taken"
+
+
+class FeedbackRefused(DomainError):
+    """`code` says why it is not joined with its action."""
+
+    def __init__(self, code: str, message: str, *, param: str) -> None:
+        super().__init__(message, param=param)
+        self.code = code
 
 
 class Pinned(DomainError):

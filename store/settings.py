@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     max_act_bytes: int = Field(default=8 << 20, gt=0)
     max_batch: int = Field(default=256, ge=1)
 
+    # The log of actions: for how long feedback is taken, and how many actions it holds.
+    feedback_seconds: float = Field(default=7 * 86_400.0, gt=0)
+    max_logged_actions: int = Field(default=1_000_000, ge=0)
+
     # Limits of one dataset.
     max_dataset_bytes: int = Field(default=64 << 20, gt=0)
     max_dataset_rows: int = Field(default=1_000_000, gt=0)

@@ -332,6 +332,31 @@ class Backtest(Table):
     created_at: Mapped[int]
 
 
+class LoggedAction(Table):
+    """An action that a policy took and somebody had logged; and, once it is known, what came of it.
+
+    It names its policy without needing it: what was done remains true when the policy is deleted.
+    """
+
+    __tablename__ = "logged_actions"
+    __table_args__ = (UniqueConstraint("policy_name", "episode", "t"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    policy_id: Mapped[str]
+    policy_name: Mapped[str]
+    mode: Mapped[str]
+    observation: Mapped[list[Any]]  # as the network saw it
+    action: Mapped[list[Any]]  # in the environment's units, flat
+    propensity: Mapped[float | None]  # that this action was taken; none of continuous ones
+    episode: Mapped[str | None]
+    t: Mapped[int | None]
+    created_at: Mapped[int]
+    reward: Mapped[float | None]
+    terminated: Mapped[bool | None]
+    truncated: Mapped[bool | None]
+    feedback_at: Mapped[int | None]
+
+
 class IdempotencyRecord(Table):
     __tablename__ = "idempotency"
 

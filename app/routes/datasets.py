@@ -39,10 +39,13 @@ def _no_dataset_id(value: str) -> str:
     return value
 
 
+DatasetName = Annotated[Name, AfterValidator(_no_dataset_id)]
+
+
 class UploadQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[Name, AfterValidator(_no_dataset_id)]
+    name: DatasetName
     role: Role = "timeseries"
     actions: ActionKind | None = Field(
         default=None,

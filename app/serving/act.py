@@ -16,7 +16,8 @@ from app.body_limit import Limit, refuse_too_large
 from app.errors import problem_of
 from app.problem import request_id
 from app.refusals import DeadlineExceeded
-from app.serving.answers import Answered, Reply, choose_actions
+from app.serving.action_log import ActionLog, logged, require_loggable
+from app.serving.answers import Answered, Reply, choose_actions, json_reply
 from app.serving.details import NOTHING, Chosen, Details
 from app.serving.masks import read_masks
 from app.serving.media import reply_form, request_form
@@ -79,12 +80,17 @@ class Act:
             )
             batch = len(rows) if asked.is_batch else None
             masks = read_masks(policy.actor.codec, asked.mask, batch)
+        if asked.log:
+            require_loggable(policy, asked, (reply or form.reply) is json_reply)
         forwarded = await policy.batcher.submit(rows, until)
         actions, drawn = choose_actions(policy.actor, asked, rows, masks, forwarded)
         more = NOTHING
-        if asked.returns:
+        if asked.returns or asked.log:
             chosen = Chosen(forwarded.outputs, actions, drawn, masks)
             more = await Details(policies, policy, rows, until).found(asked, chosen)
+            if asked.log:
+                log: ActionLog = scope["app"].state.action_log
+                more |= await logged(log, policy, asked, rows, chosen)
         answered = Answered(policy, request_id(scope), asked, actions, forwarded, more, begun)
         return (reply or form.reply)(answered)
 

@@ -11,12 +11,17 @@ from app.refusals import ActRefused, MalformedBody, NonFiniteNumber
 from mrq_core.spaces import describe
 
 FIELDS = frozenset(
-    {"observation", "observations", "mode", "seed", "action_mask", "deadline_ms", "return"}
+    {
+        *("observation", "observations", "mode", "seed", "action_mask", "deadline_ms", "return"),
+        *("log", "episode", "t"),
+    }
 )
 MODES = ("deterministic", "sample")
 RETURNS = ("probability", "q", "reward", "termination", "latent")
 MAX_SEED = 2**53 - 1  # what every JSON reader keeps exactly
 MAX_DEADLINE_MS = 60_000
+MAX_EPISODE = 128
+_OF_THE_LOG = frozenset({"log", "episode", "t"})
 
 
 @dataclass(slots=True)
@@ -30,6 +35,9 @@ class ActRequest:
     mask: Any = None
     deadline_ms: float | None = None
     returns: frozenset[str] = frozenset()
+    log: bool = False
+    episode: str | None = None
+    t: int | None = None
 
 
 def read_request(body: bytes) -> ActRequest:
@@ -55,7 +63,10 @@ def read_options(value: Any, is_batch: bool | None, data: Mapping[str, Any]) -> 
     """`data`: the other fields, whether they came in the body or in headers."""
     mode, seed = _mode_and_seed(data)
     deadline_ms, returns = _deadline(data.get("deadline_ms")), _returns(data.get("return"))
-    return ActRequest(value, is_batch, mode, seed, data.get("action_mask"), deadline_ms, returns)
+    asked = ActRequest(value, is_batch, mode, seed, data.get("action_mask"), deadline_ms, returns)
+    if not data.keys().isdisjoint(_OF_THE_LOG):
+        asked.log, asked.episode, asked.t = _log(data)
+    return asked
 
 
 def _unreadable(body: bytes, error: orjson.JSONDecodeError) -> Exception:
@@ -109,6 +120,25 @@ def _returns(value: Any) -> frozenset[str]:
         if each not in RETURNS:
             raise _no_return(each)
     return frozenset(value)
+
+
+def _log(data: Mapping[str, Any]) -> tuple[bool, str | None, int | None]:
+    log, episode, t = data.get("log", False), data.get("episode"), data.get("t")
+    if type(log) is not bool:
+        text = f"log={describe(log)} must be true or false."
+        raise ActRefused("log_invalid", text, param="log")
+    if episode is None and t is None:
+        return log, None, None
+    if not log:
+        text = "episode and t have a meaning with log=true only."
+        raise ActRefused("log_invalid", text, param="episode")
+    if type(episode) is not str or not 1 <= len(episode) <= MAX_EPISODE or "\0" in episode:
+        text = f"episode={describe(episode)} must be a text of 1 to {MAX_EPISODE} characters."
+        raise ActRefused("episode_invalid", text, param="episode")
+    if type(t) is not int or not 0 <= t <= MAX_SEED:
+        text = f"t={describe(t)} must be an integer from 0 to {MAX_SEED}, as episode is given."
+        raise ActRefused("episode_invalid", text, param="t")
+    return log, episode, t
 
 
 def _no_return(value: Any) -> ActRefused:

@@ -26,6 +26,7 @@ from mrq_core.offline import OfflineSession
 from mrq_core.policy import Policy, policy_of
 from mrq_core.run import Offline
 from mrq_core.training import train
+from mrq_core.world_model import world_model_of
 from tests.mrq_core.logs import offline_run
 
 
@@ -329,7 +330,9 @@ def switches(episodes: int = 24, *, acted: bool = False, constant: bool = True) 
 def judging(content: bytes, folder: Path) -> tuple[OffPolicyEvaluator, AsLogged]:
     run = small_run(folder, content)
     agent = OfflineSession(run).agent
-    return OffPolicyEvaluator(run), AsLogged(agent.encoder, agent.policy, agent.head, 0.1)
+    return OffPolicyEvaluator(run), AsLogged(
+        agent.encoder, agent.policy, agent.head, 0.1, world_model_of(agent)
+    )
 
 
 @pytest.mark.parametrize("acted", [False, True], ids=["seen", "acted"])
