@@ -168,7 +168,8 @@ _TASKS = (
         registers="mrq_core.suites.robotics",
         wanted=-2.5,
         remark="the reward of each of 50 steps is minus the metres from the gripper to its goal; "
-        "wanted are 5 cm on average, at which the simulator says that it is there",
+        "wanted are 5 cm on average, at which the simulator says that it is there; random actions "
+        "return -9.9 (200 episodes)",
     ),
     Task(
         name="Drone",
@@ -178,7 +179,7 @@ _TASKS = (
         registers="mrq_core.tasks",
         wanted=20.0,
         remark="a straight flight that arrives returns about 24, a crash at the start -5; wanted "
-        "is about four arrivals of five",
+        "is about four arrivals of five; random actions return -6.8 (200 episodes)",
     ),
 )
 

@@ -37,7 +37,7 @@ def shorter(command: str, steps: int = 300) -> str:
     before, _, rest = command.partition("-d '")
     body = json.loads(rest.rpartition("'")[0])
     body["budget"] = {"total_steps": steps}
-    body["evaluation"] = {"every_steps": steps // 2, "episodes": 1 + steps // 300}
+    body["evaluation"] = {"every_steps": steps if steps < 300 else 150, "episodes": 1}
     sizes = {**TINY, "warmup_steps": steps * 2 // 3}
     body["algorithm"]["hyperparameters"] = body["algorithm"].get("hyperparameters", {}) | sizes
     return f"{before}-d '{json.dumps(body)}'"
