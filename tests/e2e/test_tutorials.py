@@ -56,10 +56,10 @@ def test_a_car_is_told_what_to_do_and_one_that_parks_how_to_steer(
     service: LiveService, tmp_path: Path
 ) -> None:
     page = "docs/tutorials/driving.md"
-    _, choice = follow(page, 6_000, service, tmp_path, fewer=60)
+    _, choice = follow(page, 6_000, service, tmp_path, fewer=30)
     assert choice in range(5)
     *_, park, steer = commands(page)
-    trained(park, 50_000, service, tmp_path, fewer=60)
+    trained(park, 50_000, service, tmp_path, fewer=30)
     assert_numbers(json.loads(run(steer, tmp_path, service))["action"], 2)
 
 

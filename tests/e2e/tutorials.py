@@ -38,6 +38,7 @@ def shorter(command: str, steps: int = 300) -> str:
     body = json.loads(rest.rpartition("'")[0])
     body["budget"] = {"total_steps": steps}
     body["evaluation"] = {"every_steps": steps if steps < 300 else 150, "episodes": 1}
+    body["checkpointing"] = {"every_steps": steps}
     sizes = {**TINY, "warmup_steps": steps * 2 // 3}
     body["algorithm"]["hyperparameters"] = body["algorithm"].get("hyperparameters", {}) | sizes
     return f"{before}-d '{json.dumps(body)}'"
