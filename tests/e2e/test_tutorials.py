@@ -36,9 +36,15 @@ def test_a_pump_is_told_a_rate(service: LiveService, tmp_path: Path) -> None:
     assert 0.0 <= rate <= 3.0
 
 
-def test_a_move_is_a_legal_one(service: LiveService, tmp_path: Path) -> None:
-    _, column = follow("docs/tutorials/games.md", 20_000, service, tmp_path)
+def test_a_move_is_a_legal_one_and_a_job_of_pong_is_accepted(
+    service: LiveService, tmp_path: Path
+) -> None:
+    page = "docs/tutorials/games.md"
+    _, column = follow(page, 20_000, service, tmp_path)
     assert 1 <= column <= 5
+    asked = json.loads(run(commands(page)[3], tmp_path, service))
+    assert asked["spec"]["environment"]["observation"] == {"kind": "pixels", "shape": [4, 84, 84]}
+    assert asked["estimate"]["memory_bytes"] < 3.5e9, "as the page says"
 
 
 def test_an_arm_is_told_a_movement_and_one_that_picks_up_is_accepted(
