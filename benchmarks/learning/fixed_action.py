@@ -1,7 +1,8 @@
 """`python -m benchmarks.learning.fixed_action TASK`: what one and the same action returns.
 
-Every choice, or of one number the ends and what lies between them: what a policy that looks at
-nothing can reach. Not for environments with masks.
+Every choice; of one number the ends and what lies between them; of several the middle of each,
+which mostly is to do nothing. What a policy that looks at nothing can reach. Not for environments
+with masks.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def actions(environment: Environment) -> Iterator[Floats]:
     elif codec.action_dim == 1:
         yield from np.linspace(-1.0, 1.0, LEVELS, dtype=np.float32)[:, None]
     else:
-        raise SystemExit(f"{codec.action_dim} numbers make an action: too many to try")
+        yield np.zeros(codec.action_dim, dtype=np.float32)
 
 
 def returns_of(task: Task, episodes: int) -> Iterator[tuple[str, list[float]]]:

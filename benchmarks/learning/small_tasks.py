@@ -160,6 +160,27 @@ _TASKS = (
         "clinicians did, 0.8751 with the best policy. An evaluation's standard error is 0.018, and "
         "two of them above chance are wanted: nothing was learnt that this could show",
     ),
+    Task(
+        name="FetchReach",
+        environment_id="FetchReachDense-v4",
+        total_steps=10_000,
+        options=_options(1_000),
+        registers="mrq_core.suites.robotics",
+        wanted=-2.5,
+        remark="the reward of each of 50 steps is minus the metres from the gripper to its goal; "
+        "wanted are 5 cm on average, at which the simulator says that it is there; random actions "
+        "return -9.9 (200 episodes)",
+    ),
+    Task(
+        name="Drone",
+        environment_id="mrq/DroneAvoid-v0",
+        total_steps=20_000,
+        options=_options(1_000),
+        registers="mrq_core.tasks",
+        wanted=20.0,
+        remark="a straight flight that arrives returns about 24, a crash at the start -5; wanted "
+        "is about four arrivals of five; random actions return -6.8 (200 episodes)",
+    ),
 )
 
 SMALL_TASKS: Mapping[str, Task] = {task.name: task for task in _TASKS}

@@ -1,12 +1,17 @@
 """A cart on a short rail, pushed left or right, and a clumsy driver whose runs are logged.
 
+`python -m benchmarks.offline.cart > cart.csv` writes such a log: a push to the left is 0, none is
+1, to the right is 2.
+
 Place and speed are observed. The reward is how near to the middle the cart is; beyond the rail's
 end the episode terminates, after STEPS it is truncated. Many carts at once: all arrays are (B).
 """
 
 from __future__ import annotations
 
+import argparse
 import io
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -99,3 +104,15 @@ def true_value(driver: Driver, discount: float, *, runs: int = 4_000, seed: int 
         total += np.where(alive, reward * discount**moment, 0.0)
         alive &= ~gone
     return float(total.mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--episodes", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    sys.stdout.buffer.write(log_csv(options.episodes, Logging(True), options.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -64,6 +64,12 @@ def test_doses_are_tried_from_the_least_to_the_most() -> None:
     assert tried == sorted(tried)
 
 
+def test_of_several_numbers_the_middle_is_tried() -> None:
+    drone = environment_of(SMALL_TASKS["Drone"].training_run(seed=0))
+    (hovering,) = fixed_action.actions(drone)
+    assert hovering.tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
 def test_no_fixed_action_where_there_are_masks() -> None:
     with pytest.raises(SystemExit, match="ConnectFour has masks"):
         next(fixed_action.returns_of(SMALL_TASKS["ConnectFour"], 1))
