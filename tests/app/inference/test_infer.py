@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -159,14 +160,26 @@ def test_frames_are_one_array_of_bytes(
     rows = (np.arange(3 * 2 * 3 * 40 * 36) % 251).astype(np.uint8).reshape(3, 2, 3, 40, 36)
     expected = acted(client, rows.tolist())
     assert actions_of(infer_bytes(client, {"observation": rows})).tolist() == expected
+    many = np.tile(rows, (45, 1, 1, 1, 1))
+    assert many.nbytes > settings.max_body_bytes  # as JSON it would have no more than that
+    assert actions_of(infer_bytes(client, {"observation": many})).tolist() == expected * 45
+
+
+@pytest.mark.usefixtures("swing")
+def test_json_has_its_own_limit(settings: Settings, make_client: Callable[[], TestClient]) -> None:
+    settings.max_act_bytes = 20
+    assert infer(make_client(), BODY).status_code == 200
 
 
 ANY = Box((-np.inf,) * 2, (np.inf,) * 2, (2,))
-NESTED = Dict((("a", Tuple((ANY, Discrete(3, start=-1)))), ("b", MultiBinary((2,)))))
+NESTED = Dict(
+    (("a", Tuple((ANY, Discrete(3, start=-1)))), ("b", MultiBinary((2,))), ("c", Tuple((ANY, ANY))))
+)
 NESTED_ARRAYS = {
     "observation.a[0]": np.array([[0.5, -1], [2, 3]], np.float32),
     "observation.a[1]": np.array([-1, 1], np.int64),
     "observation.b": np.array([[0, 1], [1, 1]], np.int8),
+    "observation.c": np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], np.float32),
 }
 KINDS: dict[str, tuple[Space, dict[str, Any], Any]] = {
     "float64": (
@@ -193,7 +206,10 @@ KINDS: dict[str, tuple[Space, dict[str, Any], Any]] = {
     "parts": (
         NESTED,
         NESTED_ARRAYS,
-        [{"a": [[0.5, -1], -1], "b": [0, 1]}, {"a": [[2, 3], 1], "b": [1, 1]}],
+        [
+            {"a": [[0.5, -1], -1], "b": [0, 1], "c": [[1, 2], [3, 4]]},
+            {"a": [[2, 3], 1], "b": [1, 1], "c": [[5, 6], [7, 8]]},
+        ],
     ),
 }
 
