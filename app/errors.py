@@ -16,6 +16,7 @@ from starlette.types import Scope
 
 from app import refusals
 from app.error_page import ErrorPage, wants_page
+from app.inference.errors import inference_error, is_inference
 from app.problem import Problem, shortened
 from store import errors as domain
 
@@ -157,6 +158,8 @@ def error_response(scope: Scope, error: Exception) -> Response:
     if wants_page(scope):
         page: ErrorPage = scope["app"].state.error_page
         return page(scope, problem)
+    if is_inference(scope["path"]):
+        return inference_error(problem)
     return problem.response(scope)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from app.body_limit import Limit
+from app.inference.infer import is_infer
 from app.routes import datasets, imports
 from app.serving.door import is_act
 from store.settings import Settings
@@ -26,6 +27,6 @@ def body_limits(settings: Settings) -> Callable[[str], Limit]:
     of_act = max(usual, array_limit(settings), key=lambda limit: limit.allowed_bytes)
 
     def limit_of(path: str) -> Limit:
-        return of_act if is_act(path) else others.get(path, usual)
+        return of_act if is_act(path) or is_infer(path) else others.get(path, usual)
 
     return limit_of

@@ -11,6 +11,7 @@ from app.auth import Authentication
 from app.body_limit import BodyLimit
 from app.closing import set_on_exit_signal
 from app.context import RequestContext
+from app.inference.infer import Infer, infer_routes
 from app.limits import array_limit, body_limits, usual_limit
 from app.pages import backtest_routes as backtest_pages
 from app.pages import group_routes as group_pages
@@ -29,6 +30,7 @@ from app.routes import (
     health,
     imagine,
     imports,
+    inference,
     jobs,
     lifecycle,
     metrics,
@@ -79,19 +81,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestContext)
     app.door = ActDoor(act, key=lambda: app.state.api_key)
     app.router.routes.append(act_route(act))
+    infer = Infer(settings.max_batch, usual_limit(settings), array_limit(settings))
+    app.router.routes.extend(infer_routes(infer))
     of_jobs = (jobs, batch, lifecycle, groups, compare, results, files, events)
+    of_policies = (imports, policies, imagine, feedback, inference)
     of_data = (backtests, datasets, environments)
-    for module in (
-        *of_jobs,
-        imports,
-        policies,
-        imagine,
-        feedback,
-        *of_data,
-        health,
-        metrics,
-        session,
-    ):
+    for module in (*of_jobs, *of_policies, *of_data, health, metrics, session):
         app.include_router(module.router)
     app.include_router(pages.router)
     app.include_router(group_pages.router)

@@ -8,8 +8,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.auth import is_open
+from app.inference.errors import is_inference
 from app.multipart import MEDIA_TYPE as MULTIPART
 from app.openapi_act import act_operation
+from app.openapi_inference import ERROR as INFERENCE_ERROR
+from app.openapi_inference import infer_operations
 from app.problem import MEDIA_TYPE
 from app.routes import datasets, imports
 from app.routes.batch import Batch
@@ -89,7 +92,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)  # FastAPI's own form of a 422, which is never sent
-    schemas.update(_body_schemas(), Problem=_PROBLEM)
+    schemas.update(_body_schemas(), Problem=_PROBLEM, InferenceError=INFERENCE_ERROR)
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, model in _BODIES.items():
         body = _body({"$ref": _REF + model.__name__}, required=path not in _OPTIONAL)
@@ -101,7 +104,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     document["paths"][imports.PATH]["post"]["requestBody"] = files
     csv = {"required": True, "content": {"text/csv": {"schema": _STRING}}}
     document["paths"][datasets.PATH]["post"]["requestBody"] = csv
-    document["paths"][PATH] = {"post": act_operation()}
+    document["paths"] |= {PATH: {"post": act_operation()}, **infer_operations()}
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _add_security_and_problems(path, operation)
@@ -123,7 +126,10 @@ def _body(schema: dict[str, Any], *, required: bool = True) -> dict[str, Any]:
 
 def _add_security_and_problems(path: str, operation: dict[str, Any]) -> None:
     operation["responses"].pop("422", None)
-    problem = {MEDIA_TYPE: {"schema": {"$ref": _REF + "Problem"}}}
-    text = "A problem; `code` says which."
-    operation["responses"]["default"] = {"description": text, "content": problem}
+    if is_inference(path):
+        text, content = "What is wrong.", {JSON: {"schema": {"$ref": _REF + "InferenceError"}}}
+    else:
+        text = "A problem; `code` says which."
+        content = {MEDIA_TYPE: {"schema": {"$ref": _REF + "Problem"}}}
+    operation["responses"]["default"] = {"description": text, "content": content}
     operation["security"] = [] if is_open(path) else [{"key": []}]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from cli import comparing
 from cli.demo import play_demo
 from cli.env import env
+from cli.exporting import export_policy
 from cli.folder import make_folder
 from cli.importing import send_checkpoint
 from cli.up import up as run_service
@@ -39,6 +40,8 @@ cli = typer.Typer(
 )
 
 cli.add_typer(env, name="env")
+policy = typer.Typer(no_args_is_help=True, help="Trained policies.")
+cli.add_typer(policy, name="policy")
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Database, checkpoints, logs. MRQ_DATA_DIR.")
@@ -153,6 +156,26 @@ def import_checkpoint(
     job = send_checkpoint(url, read_api_key(_settings(data_dir)), folder, spec)
     sys.stdout.write(f"{job['id']}\n")
     _say(f"imported {job['name']} at step {job['progress']['step']}: {url}{job['links']['page']}")
+
+
+@policy.callback()
+def _policy_commands() -> None:
+    """So that `export` keeps its name while it is the only one."""
+
+
+@policy.command("export")
+def export(
+    reference: Annotated[str, typer.Argument(help="pol_..., a name (its newest) or name:3.")],
+    folder: Annotated[Path, typer.Argument(help="A new one, or an empty one.")],
+    url: Annotated[str, typer.Option(help="Where the service answers.")] = "http://127.0.0.1:8000",
+    data_dir: DataDir = None,
+) -> None:
+    """Write a policy into a folder to pass on: its graph, how to use it, and a model card.
+
+    Example: mrq policy export pendulum-v1-mrq ./pendulum
+    """
+    exported = export_policy(url, read_api_key(_settings(data_dir)), reference, folder)
+    _say(f"{exported['name']}:{exported['version']} is in {folder}")
 
 
 @cli.command()

@@ -20,17 +20,31 @@ def ask_server(
     timeout: httpx2.Timeout = TIMEOUT,
 ) -> dict[str, Any]:
     """What it answers with the status `wanted`. Else SetupError: `failed`, and its words."""
+    return _object(_answer(url, key, send, wanted, failed, timeout))
+
+
+def fetch_file(url: str, key: str, path: str, *, failed: str) -> bytes:
+    return _answer(url, key, lambda client: client.get(path), 200, failed, TIMEOUT).content
+
+
+def _answer(
+    url: str,
+    key: str,
+    send: Callable[[httpx2.Client], httpx2.Response],
+    wanted: int,
+    failed: str,
+    timeout: httpx2.Timeout,
+) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {key}"}
     with httpx2.Client(base_url=url, headers=headers, timeout=timeout) as client:
         try:
             answer = send(client)
         except httpx2.TransportError as error:
             raise SetupError(f"{url} does not answer: {type(error).__name__}: {error}") from None
-    body = _object(answer)
     if answer.status_code != wanted:
-        detail = body.get("detail", f"it answered {answer.status_code}")
+        detail = _object(answer).get("detail", f"it answered {answer.status_code}")
         raise SetupError(f"{failed}: {detail}")
-    return body
+    return answer
 
 
 def _object(answer: httpx2.Response) -> dict[str, Any]:

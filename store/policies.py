@@ -146,6 +146,12 @@ def find_policy(session: Session, reference: str) -> Policy:
     return find_version(session, Policy, reference)
 
 
+def list_versions(session: Session, name: str) -> Sequence[int]:
+    """Oldest first; those that were deleted are missing."""
+    query = select(Policy.version).where(Policy.name == name).order_by(Policy.version)
+    return session.scalars(query).all()
+
+
 def load_servable(session: Session, policy: Policy) -> ServablePolicy:
     checkpoint = session.get_one(
         Checkpoint, policy.checkpoint_id, options=[undefer(Checkpoint.onnx)]

@@ -65,16 +65,16 @@ class Act:
         begun = time.perf_counter_ns()
         form, reply = request_form(headers), reply_form(headers)
         limit = self.json_limit if form.is_json else self.array_limit
-        body = await _read_all(receive, headers, limit)
+        body = await read_all(receive, headers, limit)
         policy = policies.at_hand(reference)
         typed = policy.reader.read(body) if policy is not None and form.is_json else None
         if policy is not None and typed is not None:
             rows, asked, masks = *typed, None
-            until = _deadline(begun, asked.deadline_ms)
+            until = deadline(begun, asked.deadline_ms)
         else:
             asked = form.read(headers, body)
-            until = _deadline(begun, asked.deadline_ms)
-            policy = policy or await _in_time(policies, reference, until)
+            until = deadline(begun, asked.deadline_ms)
+            policy = policy or await in_time(policies, reference, until)
             rows, asked.is_batch = read_rows(
                 policy.actor.observation_space, asked.value, asked.is_batch, self.max_batch
             )
@@ -106,7 +106,7 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _read_all(receive: Receive, headers: Mapping[bytes, bytes], limit: Limit) -> bytes:
+async def read_all(receive: Receive, headers: Mapping[bytes, bytes], limit: Limit) -> bytes:
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > limit.allowed_bytes:
         raise refuse_too_large(limit)
@@ -124,11 +124,11 @@ async def _read_all(receive: Receive, headers: Mapping[bytes, bytes], limit: Lim
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _deadline(begun: int, deadline_ms: float | None) -> int | None:
+def deadline(begun: int, deadline_ms: float | None) -> int | None:
     return None if deadline_ms is None else begun + int(deadline_ms * 1e6)
 
 
-async def _in_time(policies: LoadedPolicies, reference: str, until: int | None) -> LivePolicy:
+async def in_time(policies: LoadedPolicies, reference: str, until: int | None) -> LivePolicy:
     if until is None:
         return await policies.get(reference)
     left = (until - time.perf_counter_ns()) / 1e9

@@ -93,7 +93,7 @@ def json_reply(answered: Answered) -> Reply:
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         policy.version_header,
-        _server_timing(forwarded, total_us),
+        server_timing(forwarded, total_us),
     ], body
 
 
@@ -130,11 +130,11 @@ def _array_reply(
         *described,
         (b"x-policy-id", policy.id.encode()),
         policy.version_header,
-        _server_timing(answered.forwarded, total_us),
+        server_timing(answered.forwarded, total_us),
     ], body
 
 
-def _server_timing(forwarded: Forwarded, total_us: int) -> tuple[bytes, bytes]:
+def server_timing(forwarded: Forwarded, total_us: int) -> tuple[bytes, bytes]:
     """In milliseconds, as W3C's Server Timing has it."""
     return b"server-timing", b"queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f" % (
         forwarded.queue_us / 1000,

@@ -9,6 +9,10 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from app import schemas
+from app.inference import views as inference
+from app.inference.infer import PATHS
+from app.inference.requests import FIELDS as INFER_FIELDS
+from app.inference.requests import INPUT_FIELDS, OUTPUT_FIELDS, PARAMETERS
 from app.serving.requests import FIELDS
 from store.database import Database
 from store.settings import Settings
@@ -84,6 +88,10 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "get /policies/{reference}",
         "post /policies/{reference}/act",
         "post /policies/{reference}/imagine",
+        "get /policies/{reference}/feedback",
+        "post /policies/{reference}/feedback",
+        "delete /policies/{reference}/feedback",
+        "post /policies/{reference}/feedback/dataset",
         "post /policies/{reference}/backtest",
         "get /policies/{reference}/backtests",
         "get /backtests/{backtest_id}",
@@ -98,11 +106,23 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "get /healthz",
         "get /metrics",
         "get /readyz",
+        "get /v2",
+        "get /v2/health/live",
+        "get /v2/health/ready",
+        "get /v2/models/{name}",
+        "get /v2/models/{name}/ready",
+        "get /v2/models/{name}/versions/{version}",
+        "get /v2/models/{name}/versions/{version}/ready",
+        "post /v2/models/{name}/infer",
+        "post /v2/models/{name}/versions/{version}/infer",
     }
     for path, method, operation in operations(document):
         assert operation["security"] == ([] if path == "/healthz" else [{"key": []}])
-        problem = operation["responses"]["default"]["content"]["application/problem+json"]
-        assert problem["schema"]["$ref"] == "#/components/schemas/Problem"
+        ((media_type, problem),) = operation["responses"]["default"]["content"].items()
+        protocol = path == "/v2" or path.startswith("/v2/")
+        assert media_type == ("application/json" if protocol else "application/problem+json")
+        schema = "InferenceError" if protocol else "Problem"
+        assert problem["schema"]["$ref"] == f"#/components/schemas/{schema}"
         named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
         assert all(f"{{{name}}}" in path for name in named)
         assert path.count("{") == len(named)
@@ -120,6 +140,10 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
             ("post", "/datasets"),
             ("post", "/policies/{reference}/act"),
             ("post", "/policies/{reference}/imagine"),
+            ("post", "/policies/{reference}/feedback"),
+            ("post", "/policies/{reference}/feedback/dataset"),
+            ("post", "/v2/models/{name}/infer"),
+            ("post", "/v2/models/{name}/versions/{version}/infer"),
         }
         assert ("requestBody" in operation) == has_body
 
@@ -138,6 +162,18 @@ def test_the_act_route_is_described_with_all_that_it_takes(client: TestClient) -
     assert many == {"type": "array", "minItems": 1, "items": one}
     kinds = [kind["type"] for kind in one["items"]["anyOf"]]
     assert kinds == ["integer", "boolean"]  # what tests/app/serving/test_masks.py sends
+
+
+def test_the_infer_routes_are_described_with_all_that_they_take(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in PATHS:
+        content = paths[path]["post"]["requestBody"]["content"]
+        assert set(content) == {"application/json", "application/octet-stream"}
+        fields = content["application/json"]["schema"]["properties"]
+        assert set(fields) == set(INFER_FIELDS)
+        assert set(fields["parameters"]["properties"]) == set(PARAMETERS)
+        assert set(fields["inputs"]["items"]["properties"]) == set(INPUT_FIELDS)
+        assert set(fields["outputs"]["items"]["properties"]) == set(OUTPUT_FIELDS)
 
 
 def assert_is(answer: Any, kind: Any) -> None:
@@ -171,3 +207,10 @@ def test_the_answers_are_what_the_document_says(
     assert_is(client.get("/policies").json()["data"][0], schemas.PolicyView)
     assert_is(client.get("/environments").json()["data"][0], schemas.EnvironmentView)
     assert_is(client.get("/readyz").json(), schemas.ReadyView)
+    model = "/v2/models/pendulum-v1-mrq"
+    assert_is(client.get("/v2").json(), inference.ServerView)
+    assert_is(client.get("/v2/health/live").json(), inference.LiveView)
+    assert_is(client.get("/v2/health/ready").json(), inference.ReadyView)
+    assert_is(client.get(f"{model}/ready").json(), inference.ModelReadyView)
+    assert_is(client.get(model).json(), inference.ModelView)
+    assert_is(client.get(model).json()["inputs"][0], inference.TensorView)

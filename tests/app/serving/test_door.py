@@ -63,7 +63,7 @@ def test_a_prefix_is_the_routers_matter(behind_a_prefix: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/policies/a/b/act", "/policies//act", "/policies/swing/act/", "/v2/policies/x/act"]
+    "path", ["/policies/a/b/act", "/policies//act", "/policies/swing/act/", "/v3/policies/x/act"]
 )
 def test_what_only_looks_like_it_is_no_route(client: TestClient, path: str) -> None:
     answer = client.post(path, json=BODY)
