@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.serving.arrays import DTYPES, OPTION_HEADERS
-from app.serving.requests import MAX_DEADLINE_MS, MAX_SEED, MODES, RETURNS
+from app.serving.requests import MAX_DEADLINE_MS, MAX_EPISODE, MAX_SEED, MODES, RETURNS
 
 _JSON, _RAW, _NPY = "application/json", "application/octet-stream", "application/x-npy"
 _STRING = {"type": "string"}
@@ -41,6 +41,18 @@ _ACT_REQUEST: dict[str, Any] = {
             ),
         },
         "seed": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
+        "log": {
+            "type": "boolean",
+            "default": False,
+            "description": "Write the action down, for `POST /policies/{reference}/feedback`.",
+        },
+        "episode": {
+            "type": ["string", "null"],
+            "minLength": 1,
+            "maxLength": MAX_EPISODE,
+            "description": "Of logged actions that follow one another; `t` is its place there.",
+        },
+        "t": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
         "action_mask": {
             "description": (
                 "Discrete actions only: 1 for each choice that is allowed, the choices of all "
@@ -74,6 +86,8 @@ _ACT_ANSWER: dict[str, Any] = {
         "reward": {"description": "Predicted for the action, in the environment's units."},
         "termination": {"description": "How likely the action ends the episode, 0 to 1."},
         "latent": {"type": "array", "description": "The state's embedding zs."},
+        "action_id": {"type": "string", "description": "Of a logged action, for its feedback."},
+        "action_ids": {"type": "array", "items": _STRING, "description": "With `observations`."},
         **dict.fromkeys(("policy_id", "name", "checkpoint_id", "mode", "request_id"), _STRING),
         "version": {"type": "integer"},
         "timing": {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.refusals import ActRefused
 from app.serving.details import embed, least, world_of
+from app.serving.masks import told
 from app.serving.observation import read_observation
 from app.serving.policies import LivePolicy, LoadedPolicies
 from mrq_core.actions import ActionCodec
@@ -75,18 +76,14 @@ def read_sequences(codec: ActionCodec, sequences: list[Any]) -> Floats:
     for index, sequence in enumerate(sequences):
         if not isinstance(sequence, list) or len(sequence) != len(sequences[0]):
             got = f"{len(sequence)} actions" if isinstance(sequence, list) else "no list"
-            raise _refused(
-                "sequence_ragged",
-                f"sequences[{index}]",
-                f"as many actions as the first sequence ({_length(sequences[0])})",
-                got,
-            )
+            expected = f"as many actions as the first sequence ({_length(sequences[0])})"
+            mistake = told(f"sequences[{index}]", expected, got)
+            raise ActRefused("sequence_ragged", **mistake)
     length = _length(sequences[0])
     if not 1 <= length <= MAX_LENGTH or length * len(sequences) > MAX_ACTIONS:
         expected = f"1 to {MAX_LENGTH} actions, and at most {MAX_ACTIONS} in all sequences"
-        raise _refused(
-            "sequence_length", "sequences", expected, f"{len(sequences)} of {length} actions"
-        )
+        mistake = told("sequences", expected, f"{len(sequences)} of {length} actions")
+        raise ActRefused("sequence_length", **mistake)
     return np.array([_read_all(codec, number, each) for number, each in enumerate(sequences)])
 
 
@@ -97,13 +94,8 @@ def _read_all(codec: ActionCodec, number: int, sequence: list[Any]) -> list[Floa
             for step, action in enumerate(sequence)
         ]
     except SpaceError as error:
-        raise _refused("action_invalid", error.path, error.expected, error.got) from None
+        raise ActRefused("action_invalid", **told(error.path, error.expected, error.got)) from None
 
 
 def _length(sequence: Any) -> int:
     return len(sequence) if isinstance(sequence, list) else 0
-
-
-def _refused(code: str, path: str, expected: str, got: str) -> ActRefused:
-    text = f"{path}: expected {expected}, got {got}."
-    return ActRefused(code, text, param=path, expected=expected, got=got)

@@ -29,8 +29,8 @@ def read_masks(codec: ActionCodec, value: Any, batch: int | None) -> Masks | Non
         return _read(codec, value, FIELD)[np.newaxis]
     if len(value) != batch:
         expected = f"{batch} masks, one for each observation, or one for all"
-        told = _told(FIELD, expected, f"{len(value)} of them")
-        raise ActRefused("mask_shape_mismatch", **told)
+        mistake = told(FIELD, expected, f"{len(value)} of them")
+        raise ActRefused("mask_shape_mismatch", **mistake)
     rows = [_read(codec, row, f"{FIELD}[{index}]") for index, row in enumerate(value)]
     return np.stack(rows)
 
@@ -43,20 +43,20 @@ def _read(codec: ActionCodec, mask: Any, path: str) -> Masks:
         if isinstance(choice, (list, dict)):
             raise _misshapen(codec, choice, path)
         if type(choice) not in (int, bool) or choice not in (0, 1):
-            told = _told(path, "zeros and ones, or true and false", describe(choice))
-            raise ActRefused("mask_dtype", **told)
+            mistake = told(path, "zeros and ones, or true and false", describe(choice))
+            raise ActRefused("mask_dtype", **mistake)
     try:
         return codec.read_mask(mask, path)
     except SpaceError as error:  # of this shape and type, the only thing left to be wrong
-        told = _told(path, error.expected, error.got)
-        raise ActRefused("mask_all_false", **told) from None
+        mistake = told(path, error.expected, error.got)
+        raise ActRefused("mask_all_false", **mistake) from None
 
 
 def _misshapen(codec: ActionCodec, got: Any, path: str) -> ActRefused:
-    told = _told(path, f"a list of {codec.action_dim} zeros and ones", describe(got))
-    return ActRefused("mask_shape_mismatch", **told)
+    mistake = told(path, f"a list of {codec.action_dim} zeros and ones", describe(got))
+    return ActRefused("mask_shape_mismatch", **mistake)
 
 
-def _told(path: str, expected: str, got: str) -> dict[str, str]:
+def told(path: str, expected: str, got: str) -> dict[str, str]:
     text = f"{path}: expected {expected}, got {got}."
     return {"message": text, "param": path, "expected": expected, "got": got}

@@ -244,7 +244,10 @@ def _codes_at(node: ast.AST) -> Iterator[str]:
             for keyword in keywords:
                 if keyword.arg == "code" and isinstance(keyword.value, ast.Constant):
                     yield str(keyword.value.value)
-        case ast.Call(func=ast.Name(id="ActRefused"), args=[ast.Constant(value=str(code)), *_]):
+        case ast.Call(
+            func=ast.Name(id="ActRefused" | "FeedbackRefused"),
+            args=[ast.Constant(value=str(code)), *_],
+        ):
             yield code
         case ast.Call(func=ast.Name(id="NotFound"), args=[ast.Constant(value=str(kind)), *_]):
             yield f"{kind}_not_found"
