@@ -135,6 +135,13 @@ BAD: dict[str, tuple[Callable[[Any], None], str]] = {
         replaced("observations", data=np.zeros((STEPS, 2))),
         "observations: 5, actions: 5, rewards: 5",
     ),
+    "no step": (
+        lambda file: add_episode(
+            file, 12, observations=np.zeros((1, 2)),
+            **dict.fromkeys(("actions", "rewards", "terminations", "truncations"), np.zeros(0)),
+        ),
+        "episode_12 has .*actions: 0.*which have at least one",
+    ),
     "other widths": (
         replaced("observations", data=np.zeros((STEPS + 1, 3))),
         r"episode_3 has observations\(3,\).*those before observations\(2,\)",
