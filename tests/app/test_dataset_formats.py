@@ -6,10 +6,13 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from benchmarks.offline.cart import Logging, log_csv
@@ -17,6 +20,9 @@ from store import dataset_formats, unpacked
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import row_counts, spec
+from tests.mrq_core.unpacking_of import minari, npz_of
+from tests.prices import HEADER, csv_of
+from tests.prices import rows as prices
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -37,12 +43,6 @@ def arrays(content: bytes = LOG) -> dict[str, Any]:
     place, speed = columns.pop("place"), columns.pop("speed")
     del columns["episode"]
     return {"observation": np.column_stack([place, speed]).astype(np.float32), **columns}
-
-
-def npz_of(written: dict[str, Any]) -> bytes:
-    file = io.BytesIO()
-    np.savez_compressed(file, **written)
-    return file.getvalue()
 
 
 def files_in(settings: Settings) -> list[str]:
@@ -100,6 +100,38 @@ def with_a_hole() -> bytes:
     written = arrays()
     written["reward"][7] = np.nan
     return npz_of(written)
+
+
+def test_prices_come_as_parquet_and_are_traded(client: TestClient) -> None:
+    table = prices()
+    columns: dict[str, Any] = {
+        name: [float(row[n]) for row in table] for n, name in enumerate(HEADER) if n
+    }
+    days = pa.array([datetime.fromisoformat(row[0]) for row in table], pa.timestamp("ns"))
+    file = io.BytesIO()
+    parquet.write_table(pa.table({"Date": days, **columns, "odd": [[1]] * len(table)}), file)
+    headers = {"Content-Type": "application/vnd.apache.parquet"}
+    refusal = client.post("/datasets?name=walk", content=file.getvalue(), headers=headers)
+    assert "Column odd is of the type list" in refusal.json()["detail"]
+    answer = client.post("/datasets?name=walk&drop=odd", content=file.getvalue(), headers=headers)
+    assert answer.status_code == 201, answer.text
+    report = client.get("/datasets/walk/validation").json()
+    assert report["time"]["first"] == "2020-01-01T00:00:00Z"
+    as_csv = client.post("/datasets?name=plain", content=csv_of(table), headers=CSV)
+    plain = client.get(as_csv.json()["links"]["validation"]).json()
+    assert report.pop("source")["format"] == "parquet"
+    assert report == plain
+    job = spec(environment={"id": "mrq/Trading-v0", "dataset_id": "walk"})
+    assert client.post("/jobs", json=job).status_code == 201
+
+
+def test_a_minari_dataset_is_a_log(client: TestClient) -> None:
+    headers = {"Content-Type": "application/x-hdf5"}
+    answer = client.post(UPLOAD, content=minari(), headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["columns"]["choices"], answer.json()["columns"]["episodes"]) == (3, 12)
+    report = client.get("/datasets/cart/validation").json()["episodes"]
+    assert (report["transitions"], report["terminated"], report["truncated"]) == (60, 6, 6)
 
 
 BAD: dict[str, tuple[bytes, dict[str, str], int, str, str]] = {

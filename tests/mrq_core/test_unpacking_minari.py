@@ -11,40 +11,8 @@ import numpy as np
 import pytest
 
 from mrq_core.csv_table import Limits, TableRefused, TooLarge
-from tests.mrq_core.unpacking_of import lines_of
-
-STEPS = 5
-
-
-def add_episode(file: Any, number: int, **changes: Any) -> Any:
-    """With the calls of Minari's own storage."""
-    group = file.create_group(f"episode_{number}")
-    group.attrs["id"], group.attrs["total_steps"] = number, STEPS
-    ends = np.arange(STEPS) == STEPS - 1
-    arrays = {
-        "observations": np.arange(2.0 * (STEPS + 1)).reshape(STEPS + 1, 2) + 100 * number,
-        "actions": np.arange(STEPS) % 3,
-        "rewards": np.ones(STEPS),
-        "terminations": ends & (number % 2 == 0),
-        "truncations": ends & (number % 2 == 1),
-    } | changes
-    for name, array in arrays.items():
-        if array is not None:
-            group.create_dataset(name, data=array)
-    group.create_group("infos").create_dataset("speed", data=np.zeros(STEPS + 1))
-    return group
-
-
-def minari(change: Callable[[Any], None] | None = None, episodes: int = 12) -> bytes:
-    """`change`: what is done to the file at last."""
-    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
-        for number in range(episodes):
-            add_episode(file, number)
-        if change is not None:
-            change(file)
-        file.flush()
-        content: bytes = file.id.get_file_image()
-    return content
+from tests.mrq_core.unpacking_of import EPISODE_STEPS as STEPS
+from tests.mrq_core.unpacking_of import add_episode, lines_of, minari
 
 
 def test_an_episode_is_its_steps_and_what_was_seen_at_its_end(tmp_path: Path) -> None:
