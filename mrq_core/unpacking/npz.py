@@ -156,8 +156,8 @@ def _require_same_length(found: Mapping[str, _Found]) -> None:
 
 def _read(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
     with file.open(entry) as stream:
+        # Its last byte is that of the entry, where zipfile compares the checksum.
         array: Array = npy.read_array(stream, allow_pickle=False)
-        stream.read(1)  # at its end zipfile compares the checksum
     return array
 
 
