@@ -181,6 +181,7 @@ def page(rows: Sequence[Row], shown: Sequence[dict[str, str]], steps: int, secon
     apart = sum(row.estimate.lead.low > 0 or row.estimate.lead.high < 0 for row in rows)
     exact = [binomtest(r.clicked, max(1, r.agreeing)).proportion_ci(0.95, "exact") for r in rows]
     widest = max(found.high for found in exact)
+    differ = sum(not found.low <= clicks / len(shown) <= found.high for found in exact)
     agreeing = sorted(row.agreeing for row in rows)
     return f"""# Real clicks: the Open Bandit sample
 
@@ -198,8 +199,8 @@ What this says, and what it does not:
 - The learnt policy shows one item where the log shows any of 80, so one judged episode in 80 tells
   anything of it by importance weights: {agreeing[0]} to {agreeing[-1]} of {judged:,}.
 - With so few, and one click in {len(shown) / clicks:.0f}, the exact intervals reach up to
-  {widest:.3f}, {widest * len(shown) / clicks:.0f} times the click rate of the log: **nothing is
-  shown to be better, or worse.**
+  {widest:.3f}, {widest * len(shown) / clicks:.0f} times the click rate of the log. They leave that
+  rate out for {differ} of {len(rows)} policies: no more are shown to be better, or worse.
 - Where no episode that agrees was clicked, importance weights give 0 with an interval of 0 to 0: a
   resample of nothing but zeros has no other. It is no certainty; read the exact interval instead.
 - Fitted Q shares what it knows between items and users, so its intervals are narrower. They trust
