@@ -22,8 +22,10 @@ COPY constraints.txt /
 # --only-binary: nothing is compiled, so no stage needs a compiler.
 FROM environment AS app-environment
 COPY --from=wheel /wheels /wheels
+# With `parquet` and `minari` too it takes datasets in these formats.
+ARG SERVER_EXTRAS=postgres,s3
 RUN pip install --constraint /constraints.txt --only-binary :all: \
-    "$(echo /wheels/*.whl)[postgres,s3]"
+    "$(echo /wheels/*.whl)[${SERVER_EXTRAS}]"
 
 FROM environment AS worker-environment
 # torch alone comes from here, its dependencies from PyPI. For a CUDA build see docs/how-to/gpu.md.

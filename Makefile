@@ -17,7 +17,7 @@ PEERS ?= build/peers
 DB ?= sqlite
 # Tests that want the machine for themselves.
 ALONE := tests/hosts tests/reliability/test_campaign.py
-EXTRAS := train,baselines,dmc,robotics,driving,atari,minatar,games,chess,health,recommendation,embedded,postgres,s3,dev
+EXTRAS := train,baselines,parquet,minari,dmc,robotics,driving,atari,minatar,games,chess,health,recommendation,embedded,postgres,s3,dev
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help

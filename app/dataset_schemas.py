@@ -37,9 +37,18 @@ class DatasetView(TypedDict):
     links: DatasetLinks
 
 
-class DatasetDetail(DatasetView):
-    """`used_by`: the newest jobs that pin it."""
+class SourceView(TypedDict):
+    """The upload as it came: the table that was made of it is what is kept."""
 
+    format: str
+    sha256: str
+    size_bytes: int
+
+
+class DatasetDetail(DatasetView):
+    """`used_by`: the newest jobs that pin it. `source`: null of a CSV, which is kept as it came."""
+
+    source: SourceView | None
     used_by: list[str]
     warnings: list[str]
 
@@ -119,6 +128,7 @@ class ValidationView(TypedDict):
     """`time` and `lookahead` are of a timeseries, `episodes` and `actions` of transitions."""
 
     rows: int
+    source: NotRequired[SourceView]
     columns: list[ColumnView]
     time: NotRequired[TimeView]
     lookahead: NotRequired[list[AheadView]]

@@ -22,6 +22,7 @@ def dataset_detail(session: Session, dataset: Dataset) -> DatasetDetail:
     (view,) = dataset_views(session, [dataset])
     return {
         **view,
+        "source": dataset.report.get("source"),
         "used_by": [job.id for job in jobs_that_pin(session, dataset.id)],
         "warnings": dataset.report["warnings"],
     }

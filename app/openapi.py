@@ -23,6 +23,7 @@ from app.routes.lifecycle import Cancellation, Extension
 from app.routes.policies import Promotion
 from app.serving.act import PATH
 from mrq_core.layout import AGENT, EPISODE, LOOSE, STATE
+from store.dataset_formats import FORMATS
 from store.seeds import JobRequest
 
 JSON = "application/json"
@@ -102,8 +103,9 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)
     files = {"required": True, "content": {MULTIPART: {"schema": _FILES}}}
     document["paths"][imports.PATH]["post"]["requestBody"] = files
-    csv = {"required": True, "content": {"text/csv": {"schema": _STRING}}}
-    document["paths"][datasets.PATH]["post"]["requestBody"] = csv
+    tables = {media_type: {"schema": _STRING} for media_type in FORMATS}
+    table = {"required": True, "content": tables}
+    document["paths"][datasets.PATH]["post"]["requestBody"] = table
     document["paths"] |= {PATH: {"post": act_operation()}, **infer_operations()}
     for path, operations in document["paths"].items():
         for operation in operations.values():

@@ -13,20 +13,21 @@ from starlette.requests import Request
 
 from app.body import require_unpacked
 from app.refusals import UnsupportedMediaType
+from store.dataset_formats import FORMATS, Format
 from store.storage_faults import DATASET, require_space_for, storage_told
+from store.unpacked import PREFIX
 
-PREFIX = "upload-"
 # Of a server that was killed over it.
 STALE_SECONDS = 86_400.0
 
 
-def require_csv(headers: Headers) -> None:
+def format_of(headers: Headers) -> Format:
     media_type, options = parse_options_header(headers.get("content-type", ""))
-    if media_type != b"text/csv":
+    named = media_type.decode(errors="replace")
+    if named not in FORMATS:
+        allowed = ", ".join(f"{each.media_type} ({each.title})" for each in FORMATS.values())
         raise UnsupportedMediaType(
-            f"Content-Type={media_type.decode(errors='replace')[:80]!r} must be text/csv. Parquet, "
-            "NPZ and HDF5 files are not taken.",
-            param="Content-Type",
+            f"Content-Type={named[:80]!r} must be one of {allowed}.", param="Content-Type"
         )
     charset = options.get(b"charset", b"utf-8").decode(errors="replace")
     if charset.lower() not in ("utf-8", "utf8"):
@@ -35,6 +36,7 @@ def require_csv(headers: Headers) -> None:
             param="Content-Type",
         )
     require_unpacked(headers.get("content-encoding", "identity"), "send the file unpacked")
+    return FORMATS[named]
 
 
 @asynccontextmanager

@@ -40,6 +40,7 @@ class Limits:
     rows: int = 1_000_000
     columns: int = 256
     cells: int = 5_000_000
+    unpacked_bytes: int = 256 << 20  # of a file that is no CSV, and of the CSV made of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class TableRefused(Exception):
 
 
 class TooLarge(TableRefused):
-    """More rows, columns or cells than are taken."""
+    """More rows, columns, cells or unpacked bytes than are taken."""
 
 
 def refused(text: str, line: int | None = None, column: str | None = None) -> TableRefused:
@@ -116,6 +117,21 @@ class CsvTable:
             raise refused(f"Line {line} is not CSV: {error}.", line) from None
 
 
+def require_size(limits: Limits, *, rows: int, columns: int, unpacked_bytes: int) -> None:
+    """Of a table of which this is known before a cell is read. `TooLarge`"""
+    if columns > limits.columns:
+        raise _too_many_columns(columns, limits, "The file has")
+    if rows > limits.rows or rows * columns > limits.cells:
+        raise _too_many_rows(columns, limits)
+    if unpacked_bytes > limits.unpacked_bytes:
+        raise TooLarge(
+            Problem(
+                text=f"The file unpacks to {unpacked_bytes:,} bytes or more; allowed: "
+                f"{limits.unpacked_bytes:,} (MRQ_MAX_DATASET_UNPACKED_BYTES)."
+            )
+        )
+
+
 def _too_many_rows(width: int, limits: Limits) -> TooLarge:
     if limits.cells // width < limits.rows:
         text = f"The file has more than {limits.cells:,} cells"
@@ -147,7 +163,10 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[str]:
 def _refuse_disguise(raw: bytes) -> None:
     kind = next((kind for magic, kind in _DISGUISES.items() if raw.startswith(magic)), None)
     if kind is not None:
-        raise refused(f"This is a {kind} file, not CSV: send the plain text of the table.")
+        raise refused(
+            f"This is a {kind} file, not CSV: send the plain text of the table, or, of a Parquet, "
+            "NPZ or Minari file, its own Content-Type."
+        )
     if raw.startswith(_UTF16):
         raise refused("The file is in UTF-16: save it as UTF-8.", 1)
 

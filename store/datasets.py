@@ -1,7 +1,7 @@
 """Datasets: uploaded, checked, kept as they are, pinned by the jobs that train on them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from mrq_core.csv_table import Limits, TableRefused, TooLarge
-from mrq_core.logged.reading import ActionKind, read_log
+from mrq_core.logged.reading import read_log
 from mrq_core.logged.report import report_on as report_on_log
 from mrq_core.markets.lookahead import LooksAhead, refuse_leaks
 from mrq_core.markets.report import report_on
@@ -19,28 +19,17 @@ from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
 from store.database import Database
 from store.dataset_files import DatasetDamaged, DatasetFiles, file_name
+from store.dataset_formats import CSV, Format
 from store.errors import DatasetRefused, DatasetTooLarge, NotFound, Pinned
 from store.ids import new_id, require_storable
 from store.settings import Settings
 from store.storage_faults import DATASET, storage_told
 from store.tables import Dataset, DatasetName, Job, JobDataset
+from store.unpacked import AsCsv, Upload, as_csv
 from store.versions import find_version, next_version
 
 TIMESERIES, TRANSITIONS = "timeseries", "transitions"
 SHOWN_JOBS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upload:
-    """A file on this host's disk, as it came, and what was said of it. `actions`: of transitions;
-    None: to be found out."""
-
-    path: Path
-    name: str
-    role: str
-    mapped: Mapping[str, str]
-    dropped: Sequence[str]
-    actions: ActionKind | None = None
 
 
 def add_dataset(
@@ -51,16 +40,29 @@ def add_dataset(
     Returns the dataset and whether it is new: the same bytes with the same columns as the newest
     version of that name are that version.
     """
-    described, report = _checked(settings, upload)
-    sha256, size = hash_of(upload.path), upload.path.stat().st_size
+    limits, reserve = _limits(settings), settings.disk_reserve_bytes
+    with _told(upload.format), as_csv(upload, limits, reserve) as table:
+        described, report = _read(table, limits, upload)
+        return _added(database, files, upload, table.path, described, report)
+
+
+def _added(
+    database: Database,
+    files: DatasetFiles,
+    upload: Upload,
+    path: Path,
+    described: dict[str, Any],
+    report: dict[str, Any],
+) -> tuple[Dataset, bool]:
+    sha256, size = hash_of(path), path.stat().st_size
     newest = _newest(database, upload.name)
     if newest is not None and (newest.sha256, newest.columns) == (sha256, described):
-        _mend(files, newest, upload.path)
+        _mend(files, newest, path)
         return newest, False
     dataset_id = new_id("ds")
     name = file_name(sha256, dataset_id)
     with storage_told(DATASET):
-        files.put(upload.path, name)
+        files.put(path, name)
     committing = False
     try:
         with database.write() as session:
@@ -98,37 +100,50 @@ def _mend(files: DatasetFiles, dataset: Dataset, path: Path) -> None:
             files.put(path, name)
 
 
-def _checked(settings: Settings, upload: Upload) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What its columns are, and the report."""
-    limits = Limits(
+def _limits(settings: Settings) -> Limits:
+    return Limits(
         rows=settings.max_dataset_rows,
         columns=settings.max_dataset_columns,
         cells=settings.max_dataset_cells,
+        unpacked_bytes=settings.max_dataset_unpacked_bytes,
     )
+
+
+@contextmanager
+def _told(kind: Format) -> Iterator[None]:
+    """What is wrong with a table, in the service's words."""
     try:
-        with upload.path.open("rb") as stream:
-            return _read(stream, limits, upload)
+        yield
     except TooLarge as error:
         raise DatasetTooLarge(str(error), param="body") from error
     except TableRefused as error:
         problems = [
             {"line": each.line, "column": each.column, "msg": each.text} for each in error.problems
         ]
-        raise DatasetRefused(str(error), param="body", problems=problems) from error
+        lines = any(each.line for each in error.problems) and kind != CSV
+        hint = " Lines are those of the table as CSV: its first row is line 2." if lines else ""
+        raise DatasetRefused(f"{error}{hint}", param="body", problems=problems) from error
     except LooksAhead as error:
         found = {"line": None, "column": error.found.column, "msg": str(error)}
         raise DatasetRefused(str(error), param="body", problems=[found]) from error
 
 
-def _read(
-    stream: IO[bytes], limits: Limits, upload: Upload
+def _read(table: AsCsv, limits: Limits, upload: Upload) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What its columns are, and the report."""
+    with table.path.open("rb") as stream:
+        described, report = _read_as(upload, stream, limits, table.dropped)
+    return described, report if table.source is None else {**report, "source": table.source}
+
+
+def _read_as(
+    upload: Upload, stream: IO[bytes], limits: Limits, dropped: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     if upload.role == TRANSITIONS:
-        log = read_log(stream, limits, upload.mapped, upload.dropped, upload.actions)
+        log = read_log(stream, limits, upload.mapped, dropped, upload.actions)
         of_log = {"choices": log.columns.choices, "episodes": log.episodes}
         roles, features = log.columns.roles, log.columns.features
         return {"roles": dict(roles), "features": list(features), **of_log}, report_on_log(log)
-    series = read_series(stream, limits, upload.mapped, upload.dropped)
+    series = read_series(stream, limits, upload.mapped, dropped)
     refuse_leaks(series)
     roles, features = series.columns.roles, series.columns.features
     return {"roles": dict(roles), "features": list(features)}, report_on(series)

@@ -7,6 +7,7 @@ DomainError
 │   ├── EnvironmentNotInstalled
 │   ├── AlgorithmNotInstalled
 │   ├── DatasetRefused
+│   ├── FormatNotInstalled
 │   └── IdempotencyKeyReused
 ├── NotFound
 ├── TransitionRefused     the job is not in a state that allows this
@@ -68,6 +69,10 @@ class DatasetRefused(InvalidInput):
     """The file says something that cannot be trained on; `problems` say where."""
 
     code = "dataset_refused"
+
+
+class FormatNotInstalled(InvalidInput):
+    code = "format_not_installed"
 
 
 class DatasetTooLarge(DomainError):

@@ -55,5 +55,5 @@ def extras_of_workers(stated: Collection[str]) -> frozenset[Extra] | None:
     return here if "train" in here else None
 
 
-def install_command(extra: Extra) -> str:
+def install_command(extra: str) -> str:
     return f"pip install 'mrq-service[{extra}]'"

@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     max_dataset_rows: int = Field(default=1_000_000, gt=0)
     max_dataset_columns: int = Field(default=256, gt=0)
     max_dataset_cells: int = Field(default=5_000_000, gt=0)
+    # Of the largest table that fits the cells, as text: 5 million cells of some 20 bytes, doubled.
+    max_dataset_unpacked_bytes: int = Field(default=256 << 20, gt=0)
 
     @model_validator(mode="after")
     def _fill_in_and_check(self) -> Self:

@@ -14,16 +14,18 @@ from app.dataset_schemas import DatasetDetail, DatasetView, PreviewView, Validat
 from app.dataset_views import dataset_detail, dataset_views
 from app.deps import DatabaseDep, DatasetFilesDep, ReadSession, SettingsDep
 from app.schemas import Page
-from app.uploads import received, require_csv
+from app.uploads import format_of, received
 from mrq_core.csv_table import MAX_LINE_BYTES, CsvTable, Limits, TableRefused
 from mrq_core.logged.reading import ActionKind
 from store.database import Database
 from store.dataset_fact import Role
 from store.dataset_files import file_name
-from store.datasets import Upload, add_dataset, delete_dataset, find_dataset, list_datasets
+from store.dataset_formats import require_taken
+from store.datasets import add_dataset, delete_dataset, find_dataset, list_datasets
 from store.errors import InvalidInput
 from store.spec import Name
 from store.tables import Dataset
+from store.unpacked import Upload
 
 PATH = "/datasets"
 router = APIRouter(prefix=PATH, tags=["datasets"])
@@ -95,7 +97,8 @@ async def upload_dataset(
     settings: SettingsDep,
 ) -> Json:
     """The body is the file. It is checked before it is stored, and refused as a whole."""
-    require_csv(request.headers)
+    kind = format_of(request.headers)
+    require_taken(kind, query.role)
     mapped = query.mapped()
     async with received(
         request, settings.data_dir / "uploads", settings.disk_reserve_bytes
@@ -107,6 +110,7 @@ async def upload_dataset(
             mapped=mapped,
             dropped=query.drop,
             actions=query.actions,
+            format=kind,
         )
         async with request.app.state.checking:
             dataset, is_new = await run_in_threadpool(

@@ -211,8 +211,8 @@ def test_a_bad_file_is_refused_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
-        ({"Content-Type": "application/json"}, "'application/json' must be text/csv"),
-        ({"Content-Type": "application/vnd.apache.parquet"}, "Parquet, NPZ and HDF5 files are not"),
+        ({"Content-Type": "application/json"}, "'application/json' must be one of text/csv"),
+        ({"Content-Type": "application/zip"}, "text/csv (CSV), application/vnd.apache.parquet (Pa"),
         ({"Content-Type": "text/csv; charset=latin-1"}, "charset='latin-1' must be utf-8"),
         (CSV | {"Content-Encoding": "gzip"}, "'gzip' is not supported: send the file unpacked"),
     ],

@@ -8,10 +8,11 @@ import numpy as np
 from mrq_core.spaces import Box, Discrete, Tuple
 from store.database import Database
 from store.dataset_files import open_dataset_files
-from store.datasets import Upload, add_dataset
+from store.datasets import add_dataset
 from store.job_dataset import fact_of
 from store.results import PolicyBundle
 from store.settings import Settings
+from store.unpacked import Upload
 from tests.app.bundles import linear_bundle
 from tests.app.driving import trained_job
 from tests.prices import csv_of, rows

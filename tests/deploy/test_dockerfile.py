@@ -72,7 +72,8 @@ def test_everything_is_installed_under_the_constraints_and_nothing_compiled(stag
 
 def test_the_server_has_neither_torch_nor_the_simulators() -> None:
     (install,) = [line for line in _instructions("app-environment", "RUN") if "install" in line]
-    assert re.findall(r"\[(.*?)\]", install) == ["postgres,s3"]
+    assert re.findall(r"\[(.*?)\]", install) == ["${SERVER_EXTRAS}"]
+    assert "SERVER_EXTRAS=postgres,s3" in _instructions("app-environment", "ARG")
     assert "torch" not in install
 
 
@@ -105,8 +106,9 @@ def test_the_health_check_asks_a_path_that_needs_no_key() -> None:
 
 def test_extras_that_are_named_exist() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    (default,) = re.findall(r"ARG WORKER_EXTRAS=(\S+)", text("Dockerfile"))
-    whole = text("Dockerfile").replace("${WORKER_EXTRAS}", default)
+    whole = text("Dockerfile")
+    for name, default in re.findall(r"ARG (\w+_EXTRAS)=(\S+)", whole):
+        whole = whole.replace(f"${{{name}}}", default)
     named = re.findall(r"\.whl\)\[(.*?)\]", whole)
     assert len(named) == 2
     assert {extra for names in named for extra in names.split(",")} <= set(extras)

@@ -20,7 +20,7 @@ from store.dataset_files import (
     file_name,
     open_dataset_files,
 )
-from store.datasets import Upload, add_dataset, delete_dataset, find_dataset
+from store.datasets import add_dataset, delete_dataset, find_dataset
 from store.errors import FileGone, NotFound, Pinned, StorageUnreachable
 from store.garbage import damaged_datasets, find_garbage, remove_garbage
 from store.job_dataset import with_dataset
@@ -28,6 +28,7 @@ from store.jobs import submit_job
 from store.settings import Settings
 from store.spec import JobSpec
 from store.tables import Dataset, Job
+from store.unpacked import Upload
 from tests.buckets import Bucket
 from tests.prices import csv_of, rows
 from tests.store.acting import BODY, change

@@ -9,13 +9,14 @@ import pytest
 
 from store.database import Database
 from store.dataset_files import file_name, open_dataset_files
-from store.datasets import Upload, add_dataset
+from store.datasets import add_dataset
 from store.job_dataset import with_dataset
 from store.jobs import get_job, submit_job
 from store.settings import Settings
 from store.spec import JobSpec
 from store.states import JobStatus, Reason
 from store.tables import Dataset, Job
+from store.unpacked import Upload
 from tests.buckets import Bucket
 from tests.prices import csv_of, rows
 from tests.worker.small import SMALL

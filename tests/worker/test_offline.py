@@ -10,7 +10,7 @@ from sqlalchemy import select
 from benchmarks.offline.cart import Logging, log_csv
 from store.database import Database
 from store.dataset_files import open_dataset_files
-from store.datasets import Upload, add_dataset
+from store.datasets import add_dataset
 from store.errors import NotEvaluated
 from store.job_dataset import with_dataset
 from store.jobs import get_job, submit_job
@@ -19,6 +19,7 @@ from store.settings import Settings
 from store.spec import JobSpec
 from store.states import CheckpointKind, JobStatus
 from store.tables import Checkpoint, Evaluation, Job
+from store.unpacked import Upload
 from tests.worker.small import SMALL
 from worker.supervisor import Supervisor
 

@@ -1,0 +1,1 @@
+"""Uploads that are no CSV, made one: what reads a dataset later knows one format alone."""
