@@ -24,10 +24,11 @@ from store.action_log import (
 )
 from store.action_table import write_table
 from store.database import Database
-from store.datasets import TRANSITIONS, Upload, add_dataset, find_dataset
+from store.datasets import TRANSITIONS, add_dataset, find_dataset
 from store.errors import FeedbackRefused, InvalidInput, NotFound
 from store.policies import find_policy
 from store.storage_faults import DATASET, require_space_for, storage_told
+from store.unpacked import Upload
 
 router = APIRouter(prefix="/policies", tags=["policies"])
 

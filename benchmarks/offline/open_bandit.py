@@ -113,7 +113,7 @@ class Row:
             str(self.items),
             _shown(found.logged),
             _shown(found.fitted),
-            _shown(found.lead),
+            "not known" if found.lead is None else _shown(found.lead),
             weighted,
             f"{found.effective_episodes or 0:.0f}",
             f"{self.clicked} of {self.agreeing}",
@@ -178,7 +178,8 @@ def page(rows: Sequence[Row], shown: Sequence[dict[str, str]], steps: int, secon
     lines = [HEADER, ["---"] * len(HEADER), *(row.cells for row in rows)]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     judged = rows[0].estimate.episodes
-    apart = sum(row.estimate.lead.low > 0 or row.estimate.lead.high < 0 for row in rows)
+    leads = [row.estimate.lead for row in rows if row.estimate.lead is not None]
+    apart = sum(lead.low > 0 or lead.high < 0 for lead in leads)
     exact = [binomtest(r.clicked, max(1, r.agreeing)).proportion_ci(0.95, "exact") for r in rows]
     widest = max(found.high for found in exact)
     differ = sum(not found.low <= clicks / len(shown) <= found.high for found in exact)

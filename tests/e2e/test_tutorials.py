@@ -77,7 +77,7 @@ def test_a_drone_is_told_where_its_sticks_are(service: LiveService, tmp_path: Pa
 
 def test_a_user_is_shown_ten_films_each_once(service: LiveService, tmp_path: Path) -> None:
     _, train, recommend = commands("docs/tutorials/recommendation.md")
-    trained(train, 72_000, service, tmp_path)
+    trained(train, 70_000, service, tmp_path)
     shown = run(recommend, tmp_path, service)
     titles = re.findall(r"^(?:not liked|liked    ) (\w.+)$", shown, re.MULTILINE)
     assert len(set(titles)) == len(shown.splitlines()) == 10
