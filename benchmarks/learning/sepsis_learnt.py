@@ -25,8 +25,8 @@ from mrq_core.events import Evaluated
 from mrq_core.run import TrainingRun
 from mrq_core.training import train
 
-# The outcome comes at an episode's end, and is 0 or 1 and mostly luck: no discount, small steps, much
-# exploration, and a first guess of the right size.
+# The outcome comes at an episode's end, and is 0 or 1 and mostly luck: no discount, small steps,
+# much exploration, and a first guess of the right size.
 SETTINGS = QLearning(
     learning_rate=0.02,
     discount=1.0,
