@@ -22,7 +22,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-browser demo run test check format bench bench-serving peers parity
-.PHONY: learning figures paper applications
+.PHONY: learning figures paper applications feedback
 .PHONY: chaos controls protocol failpoints drains outages clean
 
 help: ## Show this help
@@ -96,6 +96,9 @@ paper: setup ## Learning runs by the paper's protocol (half a day; goes on where
 	  done; \
 	done
 	$(BIN)/python -m benchmarks.learning.report $(RESULTS)
+
+feedback: setup ## 10,000 logged actions and their rewards while the server is killed five times
+	$(BIN)/python -m benchmarks.feedback
 
 applications: setup ## One short real job for every application, through the whole service
 	$(BIN)/python -m benchmarks.applications
