@@ -158,7 +158,9 @@ _TASKS = (
         remark="the share of 500 patients who survive. Exactly, from the package's tables "
         "(`python -m benchmarks.learning.sepsis`): 0.7801 with every legal action alike, 0.7818 as "
         "clinicians did, 0.8751 with the best policy. An evaluation's standard error is 0.018, and "
-        "two of them above chance are wanted: nothing was learnt that this could show",
+        "two of them above chance are wanted: nothing was learnt that this could show. Q-learning "
+        "in a table learns it, 0.862 to 0.863 exactly in 500,000 steps (sepsis.json, three seeds, "
+        "`python -m benchmarks.learning.sepsis_learnt`)",
     ),
     Task(
         name="FetchReach",

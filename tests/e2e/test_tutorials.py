@@ -34,6 +34,9 @@ def test_a_pump_is_told_a_rate(service: LiveService, tmp_path: Path) -> None:
     environment = job["spec"]["environment"]
     assert (environment["max_episode_steps"], environment["limit_terminates"]) == (96, True)
     assert 0.0 <= rate <= 3.0
+    sepsis = commands("docs/tutorials/health.md")[3].replace("/jobs'", "/jobs?dry_run=true'")
+    asked = json.loads(run(sepsis, tmp_path, service))
+    assert asked["spec"]["algorithm"]["name"] == "q_learning", asked
 
 
 def test_a_move_is_a_legal_one_and_a_job_of_pong_is_accepted(
