@@ -21,6 +21,7 @@ from store.ids import new_id
 # Columns of the table that becomes of it; an image is none.
 MAX_OBSERVATION = 200
 MAX_WAITING = 4096
+MAX_UNCOUNTED = 10_000
 
 
 class ActionLog:
@@ -29,6 +30,7 @@ class ActionLog:
     def __init__(self, database: Database, max_actions: int) -> None:
         self._database = database
         self._max_actions = max_actions
+        self._room = 0  # for so many the log need not be counted again
         self._waiting: list[tuple[Sequence[Action], asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -63,15 +65,22 @@ class ActionLog:
         return None
 
     def _write(self, actions: Sequence[Action]) -> None:
+        if len(actions) > self._room:
+            self._make_room(len(actions))
+        log_actions(self._database, actions)
+        self._room -= len(actions)
+
+    def _make_room(self, needed: int) -> None:
+        """Other servers write too, so the log may grow a little beyond what is allowed."""
         with self._database.read() as session:
             held = size_of_log(session)
-        if held + len(actions) > self._max_actions:
+        if held + needed > self._max_actions:
             text = (
                 f"The log holds {held} actions, and MRQ_MAX_LOGGED_ACTIONS allows "
                 f"{self._max_actions}: make a dataset of them and delete them, or leave `log` out."
             )
             raise ActRefused("log_full", text, param="log")
-        log_actions(self._database, actions)
+        self._room = min(self._max_actions - held, MAX_UNCOUNTED)
 
 
 def _settle(
