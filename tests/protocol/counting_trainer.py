@@ -87,6 +87,7 @@ class Counting:
             "seeds": [0],
             "action_mode": "deterministic",
             "manifest": {},
+            "policy_bytes": 400,
         }
         send(self._stream, Message(Kind.EVALUATION, body, b"onnx" * 100))
 

@@ -42,6 +42,7 @@ def _evaluate(stream: IO[bytes], step: int) -> None:
         "seeds": [0],
         "action_mode": "deterministic",
         "manifest": {},
+        "policy_bytes": 6_000,
     }
     send(stream, Message(Kind.EVALUATION, body, b"\x00onnx\n" * 1000))
 
