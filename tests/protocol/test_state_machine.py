@@ -1,11 +1,11 @@
-"""100 runs of the state machine on each database. `make protocol` makes more of them."""
+"""60 runs of the state machine on each database. `make protocol` makes more of them."""
 
 import os
 from pathlib import Path
 
 from tests.protocol.running import run_machine
 
-RUNS, STEPS = int(os.environ.get("PROTOCOL_RUNS", "100")), 50
+RUNS, STEPS = int(os.environ.get("PROTOCOL_RUNS", "60")), 50
 
 
 def test_no_order_of_events_breaks_the_protocol(database_url: str, tmp_path: Path) -> None:

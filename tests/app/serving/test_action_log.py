@@ -20,6 +20,8 @@ from tests.app.bundles import DISCRETE, PART_WEIGHTS, PARTS, WEIGHTS, linear_bun
 from tests.app.driving import trained_job
 
 ROW = [0.5, -1.0, 0.25]
+# What is refused before the database is asked does not depend on it.
+any_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 CHANCE: dict[str, Any] = {"return": ["probability"]}
 
 
@@ -126,6 +128,7 @@ def test_feedback_of_another_policys_action_is_unknown(client: TestClient) -> No
     assert (problem["status"], problem["code"]) == (404, "action_not_found")
 
 
+@any_database
 @pytest.mark.parametrize(
     "body",
     [
@@ -146,6 +149,7 @@ def test_feedback_that_is_none_is_refused(client: TestClient, body: dict[str, An
     assert feed(client, **body)["status"] == 422
 
 
+@any_database
 @pytest.mark.parametrize(
     ("body", "code", "param"),
     [
@@ -170,6 +174,7 @@ def test_what_cannot_be_logged_so_is_refused(
     assert rows(database) == []
 
 
+@any_database
 def test_policies_whose_actions_make_no_table_are_refused(
     client: TestClient, database: Database, settings: Settings
 ) -> None:
