@@ -168,7 +168,8 @@ def make_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..
         "data_dir": tmp_path / "data",
         "database_url": url,
         "api_key": "test-key-0123456789",
-        "lease_seconds": 2.0,
+        # A machine that stands still for a second must not cost a test its job.
+        "lease_seconds": 5.0,
         "heartbeat_seconds": 0.3,
         "reap_seconds": 0.2,
         "ring_seconds": 0.1,
