@@ -32,7 +32,8 @@ def test_a_claim_takes_the_job_and_says_so(database: Database, settings: Setting
     taken = reload(database, job)
     assert claimed == Claim(job_number=job.number, job_id=job.id, epoch=1, spec=job.spec)
     assert (taken.status, taken.epoch, taken.worker) == ("running", 1, "w1")
-    assert before + 2000 <= taken.lease_until <= clock(database) + 2000
+    lease = int(1000 * settings.lease_seconds)
+    assert before + lease <= taken.lease_until <= clock(database) + lease
     assert [(a.number, a.status, a.host) for a in attempts(database, job)] == [
         (1, "running", "host1")
     ]
