@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -87,6 +87,7 @@ def give_feedback(
 
 
 def _join(session: Session, name: str, given: Feedback, window_seconds: float) -> Joined:
+    # Of two that come at once the second one waits here, and finds the first one's feedback.
     found = session.scalars(_named(name, given).with_for_update()).one_or_none()
     if found is None:
         return "unknown"
@@ -101,13 +102,10 @@ def _join(session: Session, name: str, given: Feedback, window_seconds: float) -
     now = session.execute(select(now_ms())).scalar_one()
     if now > found.created_at + 1000 * window_seconds:
         return "too_late"
-    query = (
-        update(LoggedAction)
-        .where(LoggedAction.id == found.id, LoggedAction.feedback_at.is_(None))
-        .values(**values, feedback_at=now)
-    )
-    session.execute(query)
-    session.flush()
+    for field, value in values.items():
+        setattr(found, field, value)
+    found.feedback_at = now
+    session.flush()  # the next one of a list may name the same action
     return "joined"
 
 
@@ -151,6 +149,7 @@ def read_actions(session: Session, policy_name: str) -> Iterator[LoggedAction]:
 def forget_actions(database: Database, policy_name: str) -> int:
     """How many there were."""
     with database.write() as session:
-        gone = session.execute(delete(LoggedAction).where(LoggedAction.policy_name == policy_name))
-        count: int = gone.rowcount  # type: ignore[attr-defined]
+        gone = delete(LoggedAction).where(LoggedAction.policy_name == policy_name)
+        count = count_actions(session, policy_name).actions
+        session.execute(gone)
         return count

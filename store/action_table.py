@@ -3,7 +3,6 @@ hand. See docs/reference/logs.md for what its columns mean."""
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,13 @@ from typing import Any
 from store.tables import LoggedAction
 
 
-@dataclass(frozen=True)
-class Written:
-    rows: int
-    without_feedback: int
-
-
-def write_table(path: Path, actions: Iterable[LoggedAction]) -> Written:
+def write_table(path: Path, actions: Iterable[LoggedAction]) -> None:
     """Of actions without feedback nobody knows what came of them: they are left out, and what
     followed in their episode is an episode of its own."""
-    rows = left_out = 0
     writer: Any = None
     with path.open("w", newline="", encoding="utf-8") as stream:
         for number, run in enumerate(_runs(actions)):
             if run[0].feedback_at is None:
-                left_out += len(run)
                 continue
             for action in run:
                 row = _row(number, action)
@@ -33,8 +24,6 @@ def write_table(path: Path, actions: Iterable[LoggedAction]) -> Written:
                     writer = csv.DictWriter(stream, list(row), lineterminator="\n")
                     writer.writeheader()
                 writer.writerow(row)
-                rows += 1
-    return Written(rows, left_out)
 
 
 def _runs(actions: Iterable[LoggedAction]) -> Iterator[list[LoggedAction]]:

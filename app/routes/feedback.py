@@ -1,11 +1,14 @@
 """What came of logged actions, and the datasets that are made of them."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.concurrency import run_in_threadpool
 
 from app.answers import Json
 from app.body import JsonBody, parse, parse_object
@@ -24,11 +27,13 @@ from store.action_log import (
 )
 from store.action_table import write_table
 from store.database import Database
+from store.dataset_files import DatasetFiles
 from store.datasets import TRANSITIONS, add_dataset, find_dataset
 from store.errors import FeedbackRefused, InvalidInput, NotFound
 from store.policies import find_policy
+from store.settings import Settings
 from store.storage_faults import DATASET, require_space_for, storage_told
-from store.unpacked import Upload
+from store.unpacked import PREFIX, Upload
 
 router = APIRouter(prefix="/policies", tags=["policies"])
 
@@ -134,7 +139,8 @@ def forget_log(reference: Reference, database: DatabaseDep) -> dict[str, int]:
 
 
 @router.post("/{reference}/feedback/dataset", status_code=201, response_model=DatasetDetail)
-def make_dataset(
+async def make_dataset(
+    request: Request,
     reference: Reference,
     body: JsonBody,
     database: DatabaseDep,
@@ -143,25 +149,46 @@ def make_dataset(
 ) -> Json:
     """Of all actions of a policy's name that have feedback: a dataset of the role transitions."""
     asked = parse(OfLog, body)
-    name = _name_of(database, reference)
-    folder = settings.data_dir / "uploads"
-    with database.read() as session, storage_told(DATASET):
-        counts = count_actions(session, name)
-        if counts.joined == 0:
-            text = f"name={name!r}: none of its {counts.actions} logged actions has feedback."
-            raise InvalidInput(text, param="reference")
-        folder.mkdir(parents=True, exist_ok=True)
-        reserve = settings.disk_reserve_bytes
-        require_space_for(DATASET, folder, counts.joined * ROW_BYTES, reserve)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix="upload-", suffix=".csv") as file:
-            path = Path(file.name)
-            write_table(path, read_actions(session, name))
-            upload = Upload(path=path, name=asked.name, role=TRANSITIONS, mapped={}, dropped=[])
-            dataset, is_new = add_dataset(database, files, settings, upload)
-    with database.read() as session:
-        view: Any = dataset_detail(session, find_dataset(session, dataset.id, with_report=True))
-    headers = {"Location": f"/datasets/{dataset.id}"} if is_new else {}
+    # As an upload, and in its queue: the table is checked in memory.
+    async with request.app.state.checking:
+        view, is_new = await run_in_threadpool(
+            _make, database, files, settings, reference, asked.name
+        )
+    headers = {"Location": f"/datasets/{view['id']}"} if is_new else {}
     return Json(view, 201 if is_new else 200, headers)
+
+
+def _make(
+    database: Database, files: DatasetFiles, settings: Settings, reference: str, dataset_name: str
+) -> tuple[DatasetDetail, bool]:
+    folder = settings.data_dir / "uploads"
+    with (
+        storage_told(DATASET),
+        _table_of(database, reference, folder, settings.disk_reserve_bytes) as path,
+    ):
+        upload = Upload(path=path, name=dataset_name, role=TRANSITIONS, mapped={}, dropped=[])
+        dataset, is_new = add_dataset(database, files, settings, upload)
+    with database.read() as session:
+        found = find_dataset(session, dataset.id, with_report=True)
+        return dataset_detail(session, found), is_new
+
+
+@contextmanager
+def _table_of(
+    database: Database, reference: str, folder: Path, reserve_bytes: int
+) -> Iterator[Path]:
+    """In a file of `folder`, gone with the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=PREFIX) as file:
+        with database.read() as session:
+            name = find_policy(session, reference).name
+            counts = count_actions(session, name)
+            if counts.joined == 0:
+                text = f"name={name!r}: none of its {counts.actions} logged actions has feedback."
+                raise InvalidInput(text, param="reference")
+            require_space_for(DATASET, folder, counts.joined * ROW_BYTES, reserve_bytes)
+            write_table(Path(file.name), read_actions(session, name))
+        yield Path(file.name)
 
 
 def _name_of(database: Database, reference: str) -> str:

@@ -209,7 +209,8 @@ def test_a_place_in_an_episode_is_taken_once(client: TestClient, database: Datab
 
 
 def test_a_full_log_refuses_and_acting_goes_on(client: TestClient, database: Database) -> None:
-    client.app.state.action_log._max_actions = 1  # type: ignore[attr-defined]
+    app: Any = client.app
+    app.state.action_log._max_actions = 1
     act(client)
     problem = act(client)
     assert (problem["status"], problem["code"]) == (422, "log_full")

@@ -237,7 +237,8 @@ def test_models_count_towards_the_memory_and_leave_with_their_policies(
 ) -> None:
     made = put(database, settings, DISCRETE)
     trained_job(database, settings, made.bundle, name="other")
-    policies = client.app.state.policies  # type: ignore[attr-defined]
+    app: Any = client.app
+    policies = app.state.policies
     model = len(made.bundle.model or b"")
     policies._budget_bytes = 2 * len(made.bundle.onnx) + model
     for name in ("swing", "other"):
