@@ -361,41 +361,6 @@ class PolicyView(TypedDict):
     links: PolicyLinks
 
 
-class SuggestionView(TypedDict):
-    preset: str
-    total_steps: int
-    action_repeat: int
-    history: int | None
-
-
-class EnvironmentView(TypedDict):
-    """`dataset_role`: of the dataset that a job needs, whose further columns widen
-    `observation_shape`. `steps_per_second`: of the environment alone, by random actions on one core
-    of the machine that `benchmarks.pace` measured on; null where nobody did."""
-
-    id: str
-    gymnasium_id: str
-    area: str
-    observation_kind: str
-    observation_shape: list[int]
-    observation_dim: int
-    action_kind: str
-    action_dim: int
-    action_components: list[int]
-    masked: bool
-    max_episode_steps: int
-    limit_terminates: bool
-    evaluation_epsilon: float
-    dataset_role: str | None
-    kwargs_schema: dict[str, Any]
-    extra: str | None
-    licence: str
-    installed: bool | None
-    install: str | None
-    steps_per_second: float | None
-    suggested: SuggestionView
-
-
 class HealthView(TypedDict):
     status: Literal["ok"]
 

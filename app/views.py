@@ -16,7 +16,6 @@ from app.schemas import (
     AttemptView,
     BestView,
     CheckpointView,
-    EnvironmentView,
     EstimateByLog,
     EstimateView,
     EvaluationView,
@@ -30,17 +29,11 @@ from app.schemas import (
     PolicyReference,
     PolicyView,
     ProgressView,
-    SuggestionView,
 )
-from store.catalogue import EnvironmentEntry
-from store.catalogue.entry import Suggestion
-from store.catalogue.pace import steps_per_second
 from store.clock import to_rfc3339
 from store.estimate import Estimate, estimate
-from store.extras import Extra, install_command
 from store.failures import RETRIES, fault_of
 from store.groups import group_ids
-from store.installed import is_installed
 from store.jobs import queue_position, queue_positions
 from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
@@ -312,44 +305,6 @@ def _policy_evaluation(evaluation: Evaluation) -> PolicyEvaluation:
         "episodes": estimate["episodes"] if estimate else len(evaluation.returns),
         "action_mode": evaluation.action_mode,
         "estimate": estimate,
-    }
-
-
-def environment_view(
-    entry: EnvironmentEntry, workers_have: frozenset[Extra] | None
-) -> EnvironmentView:
-    """`workers_have` None: it is not known."""
-    return {
-        "id": entry.id,
-        "gymnasium_id": entry.gymnasium_id,
-        "area": entry.area,
-        "observation_kind": entry.observation_kind,
-        "observation_shape": list(entry.frame_shape),
-        "observation_dim": math.prod(entry.frame_shape),
-        "action_kind": entry.action_kind,
-        "action_dim": entry.action_dim,
-        "action_components": list(entry.action_components),
-        "masked": entry.masked,
-        "max_episode_steps": entry.max_episode_steps,
-        "limit_terminates": entry.limit_terminates,
-        "evaluation_epsilon": entry.evaluation_epsilon,
-        "dataset_role": entry.dataset_role or None,
-        "kwargs_schema": entry.kwargs.model_json_schema(),
-        "extra": entry.extra,
-        "licence": entry.licence,
-        "installed": is_installed(entry, workers_have),
-        "install": None if entry.extra is None else install_command(entry.extra),
-        "steps_per_second": steps_per_second().get(entry.id),
-        "suggested": _suggestion(entry.suggestion),
-    }
-
-
-def _suggestion(suggestion: Suggestion) -> SuggestionView:
-    return {
-        "preset": suggestion.preset,
-        "total_steps": suggestion.total_steps,
-        "action_repeat": suggestion.action_repeat,
-        "history": suggestion.history,
     }
 
 

@@ -2,8 +2,8 @@ from fastapi import APIRouter
 
 from app.answers import Json, page
 from app.deps import SettingsDep
-from app.schemas import EnvironmentView, Page
-from app.views import environment_view
+from app.environment_views import EnvironmentView, environment_view
+from app.schemas import Page
 from store.catalogue import CATALOGUE
 from store.errors import NotFound
 from store.installed import workers_have

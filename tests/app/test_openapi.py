@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from app import schemas
+from app.environment_views import EnvironmentView
 from app.inference import views as inference
 from app.inference.infer import PATHS
 from app.inference.requests import FIELDS as INFER_FIELDS
@@ -205,7 +206,7 @@ def test_the_answers_are_what_the_document_says(
     assert_is(files, schemas.Page)
     assert_is(files["data"][0], schemas.FileView)
     assert_is(client.get("/policies").json()["data"][0], schemas.PolicyView)
-    assert_is(client.get("/environments").json()["data"][0], schemas.EnvironmentView)
+    assert_is(client.get("/environments").json()["data"][0], EnvironmentView)
     assert_is(client.get("/readyz").json(), schemas.ReadyView)
     model = "/v2/models/pendulum-v1-mrq"
     assert_is(client.get("/v2").json(), inference.ServerView)
