@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
 from app import errors
 from app.auth import Authentication
 from app.body_limit import BodyLimit
@@ -43,6 +41,7 @@ from app.serving.act import Act, act_route
 from app.serving.action_log import ActionLog
 from app.serving.door import ActDoor
 from app.serving.policies import LoadedPolicies
+from app.serving.quick import QuickAct
 from store.catalogue import use_own_environments
 from store.database import Database
 from store.dataset_files import open_dataset_files
@@ -57,11 +56,11 @@ MAX_CHECKS = 2
 MAX_BACKTESTS = 1
 
 
-def build() -> FastAPI:
+def build() -> Service:
     return create_app(Settings())
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Service:
     app = Service(
         title="MR.Q service",
         version="1",
@@ -95,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: Service) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
@@ -103,6 +102,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
     app.state.policies = LoadedPolicies(database, max_batch=settings.max_batch)
+    app.state.quick = QuickAct(app.door, app.state.policies)
     app.state.action_log = ActionLog(database, settings.max_logged_actions)
     app.state.artifacts = open_artifacts(settings)
     app.state.dataset_files = open_dataset_files(settings)

@@ -1,8 +1,8 @@
 """What a client may ask of `act`, read from JSON or from headers, with a code for each mistake."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -38,6 +38,18 @@ class ActRequest:
     log: bool = False
     episode: str | None = None
     t: int | None = None
+
+    def of(self, value: Any) -> "ActRequest":
+        """The same of another value."""
+        return replace(self, value=value)
+
+    @property
+    def is_plain(self) -> bool:
+        """Asks for the deterministic action and nothing else."""
+        return self.mode == "deterministic" and self.mask is None and not (self.returns or self.log)
+
+
+Reader: TypeAlias = Callable[[bytes], ActRequest]  # of bodies
 
 
 def read_request(body: bytes) -> ActRequest:
