@@ -87,6 +87,7 @@ def prepare(folder: str) -> None:
         weights_sha256="",
         form=observation_form(observations),
         masked=False,
+        seen=(np.full(17, -10.0, np.float32), np.full(17, 10.0, np.float32)),
         sample_states=np.zeros((2, 17), np.float32),
     )
     spec = {"name": "bench", "environment": {"id": "HalfCheetah-v5"}, "budget": {"total_steps": 10}}

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from app.serving.bundle import Actor, Reals
 from app.serving.masks import Masks
 from app.serving.passes import Forwarded
 from app.serving.policies import LivePolicy
-from app.serving.provenance import NO_HEADERS, FixedHeaders
+from app.serving.provenance import NO_HEADERS, FixedHeaders, fixed_headers
 from app.serving.requests import ActRequest
 from mrq_core.spaces import Floats
 
@@ -49,8 +50,6 @@ ReplyForm: TypeAlias = Callable[["Answered"], Reply]
 class Answered:
     """A request, the actions for it and where they come from."""
 
-    __slots__ = ("actions", "asked", "begun", "details", "forwarded", "policy", "request_id")
-
     def __init__(
         self,
         policy: LivePolicy,
@@ -74,6 +73,17 @@ class Answered:
         total_us = (time.perf_counter_ns() - self.begun) // 1000
         self.policy.measures.answered(self.forwarded.queue_us, total_us)
         return total_us
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """One for each observation that is unlike those of the training."""
+        actor, forwarded = self.policy.actor, self.forwarded
+        outside = forwarded.outside(actor)
+        if actor.seen is None or outside is None:
+            return []
+        told = actor.seen.warnings(forwarded.rows, outside, is_batch=bool(self.asked.is_batch))
+        self.policy.measures.outside += len(told)
+        return told
 
 
 def choose_actions(
@@ -99,6 +109,8 @@ def json_reply(answered: Answered) -> Reply:
     first = named % orjson.dumps(actions if asked.is_batch else actions[0])
     if answered.details:
         first += b"%b," % orjson.dumps(answered.details)[1:-1]
+    if answered.warnings:
+        first += b'"warnings":%b,' % orjson.dumps(answered.warnings)
     total_us = answered.finish()
     body = _JSON % (
         first,
@@ -116,12 +128,20 @@ def raw_reply(answered: Answered) -> Reply:
     """Little-endian, in C order."""
     array = _one_or_all(answered)
     fixed, body = answered.policy.provenance.raw_headers, little_endian_bytes(array)
-    return Reply(fixed, described(array.dtype, array.shape), _finish_array(answered), body)
+    shape = described(array.dtype, array.shape)
+    return Reply(fixed, _with_warnings(answered, shape), _finish_array(answered), body)
 
 
 def npy_reply(answered: Answered) -> Reply:
     fixed, body = answered.policy.provenance.npy_headers, npy_bytes(_one_or_all(answered))
-    return Reply(fixed, NO_HEADERS, _finish_array(answered), body)
+    return Reply(fixed, _with_warnings(answered, NO_HEADERS), _finish_array(answered), body)
+
+
+def _with_warnings(answered: Answered, headers: FixedHeaders) -> FixedHeaders:
+    """Of an array there is room for their number."""
+    if not answered.warnings:
+        return headers
+    return fixed_headers([*headers.raw, (b"x-warnings", b"%d" % len(answered.warnings))])
 
 
 def _one_or_all(answered: Answered) -> NDArray[Any]:

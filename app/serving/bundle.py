@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from app.refusals import PolicyBroken
+from app.serving.seen import SeenRange, seen_range
 from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
 from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
@@ -35,8 +36,10 @@ class Actor:
         codec: ActionCodec,
         noise: float,
         latent: Forward | None = None,
+        seen: SeenRange | None = None,
     ) -> None:
         """`latent`: to zs, where the graph gives it."""
+        self.seen = seen
         self.forward = forward
         self.latent = latent
         self.observation_space = observation_space
@@ -124,7 +127,8 @@ def open_policy(policy: ServablePolicy) -> Actor:
     _check_golden(policy, codec, outputs)
     given = {output.name for output in session.get_outputs()}
     latent = _forward(session, LATENT) if LATENT in given else None
-    return Actor(forward, observation_space, codec, policy.manifest["exploration_noise"], latent)
+    noise, seen = policy.manifest["exploration_noise"], seen_range(policy.manifest)
+    return Actor(forward, observation_space, codec, noise, latent, seen)
 
 
 def open_session(graph: bytes) -> Any:
