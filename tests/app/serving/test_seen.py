@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from app.serving.bundle import Actor
+from app.serving.passes import Forwarded, Pass
 from app.serving.seen import MAX_TOLD, SeenRange
+from mrq_core.actions import action_codec
+from mrq_core.spaces import Discrete
 from store.database import Database
 from store.settings import Settings
 from tests.app.bundles import linear_bundle
@@ -84,3 +88,15 @@ def test_many_dimensions_are_cut_short() -> None:
     (told,) = seen.warnings(rows, outside, is_batch=False)
     assert told.count("seen 0 to 0") == MAX_TOLD
     assert told.endswith("; and 3 more")
+
+
+def test_each_request_of_a_pass_hears_of_its_own() -> None:
+    seen = SeenRange(np.zeros(1, np.float32), np.ones(1, np.float32))
+    rows = np.array([[0.5], [2.0]], np.float32)
+    actor = Actor(lambda rows: rows, Discrete(2), action_codec(Discrete(2)), 0.0, seen=seen)
+    shared = Pass.of(actor.forward, rows)
+    first, second = (Forwarded(shared, index, index + 1, 0) for index in (0, 1))
+    assert first.outside(actor) is None
+    outside = second.outside(actor)
+    assert outside is not None
+    assert outside.tolist() == [[True]]
