@@ -10,6 +10,7 @@ import asyncio
 import multiprocessing
 import socket
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,16 @@ def prepare(folder: str) -> None:
     record_evaluation(database, claim, result, bundle, keep=1)
     succeed(database, claim, weights_sha256=None)
     database.dispose()
+
+
+def in_another_process(target: object, *arguments: object) -> None:
+    """Neither torch nor a database's connections belong into the one that measures."""
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=target, args=arguments)  # type: ignore[arg-type]
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit("The policies to measure could not be made.")
 
 
 def request(path: str) -> bytes:
