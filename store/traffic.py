@@ -47,23 +47,21 @@ def set_traffic(
     """Raises `TrafficMoved` unless it has `expected_revision`; None: unless there is none."""
     with database.write() as session:
         lock_name(session, name)
-        row = _expected(session, name, expected_revision)
+        before = _expected(session, name, expected_revision)
         versions = [*(route.version for route in routes), *shadow]
         _require_alike(session, name, _policies(session, name, versions))
-        row.routes, row.shadow = [vars(route) for route in routes], list(shadow)
-        return _traffic(row)
+        return _traffic(_write(session, name, before, [vars(r) for r in routes], list(shadow)))
 
 
 def clear_traffic(database: Database, name: str, expected_revision: int) -> None:
     """The name means its newest version again."""
     with database.write() as session:
         lock_name(session, name)
-        row = _expected(session, name, expected_revision)
-        row.routes, row.shadow = [], []
+        _write(session, name, _expected(session, name, expected_revision), [], [])
 
 
-def _expected(session: Session, name: str, expected_revision: int | None) -> PolicyTraffic:
-    """The row to change, with its next revision."""
+def _expected(session: Session, name: str, expected_revision: int | None) -> PolicyTraffic | None:
+    """The row to change, if there ever was one."""
     row = session.get(PolicyTraffic, name)
     current = row.revision if row is not None and row.routes else None
     if current != expected_revision:
@@ -73,11 +71,16 @@ def _expected(session: Session, name: str, expected_revision: int | None) -> Pol
             param="expected_revision",
             current_revision=current,
         )
-    if row is None:
-        row = PolicyTraffic(name=name, revision=0)
-        session.add(row)
-    row.revision += 1
+    return row
+
+
+def _write(
+    session: Session, name: str, before: PolicyTraffic | None, routes: list[Any], shadow: list[Any]
+) -> PolicyTraffic:
+    row = before or PolicyTraffic(name=name, revision=0)
     row.updated_at = session.execute(select(now_ms())).scalar_one()
+    row.revision, row.routes, row.shadow = row.revision + 1, routes, shadow
+    session.add(row)
     return row
 
 
