@@ -28,14 +28,14 @@ def test_its_commands_do_what_it_says(
     blocks = re.findall(r"```sh\n(.*?)```", text(PAGE), re.DOTALL)
     assert SET in blocks[0]
     own = f"export URL={serve()} KEY={KEY} POLICY=swing\n"
-    # Between two answers the page shows none, a line does. A shadow answers a moment later.
-    program = (
-        "\n".join(blocks).replace(SET, own).replace('ask "$URL/metrics"', 'seen "$URL/metrics"')
-    )
-    seen = 'seen() { until ask "$@" | grep -q "shadow_requests.* 1"; do :; done; ask "$@"; }\n'
+    program = "\n".join(blocks).replace(SET, own)
+    # An answer to a line, and a shadow's opinion comes a moment later.
+    program = program.replace("ask() { curl", "ask() { curl --write-out '\\n'")
+    program = program.replace('ask "$URL/metrics"', 'seen "$URL/metrics"')
+    seen = 'seen() { until ask "$@" | grep "shadow_requests.* 1$"; do :; done; }\n'
     environment = {"PATH": os.environ["PATH"]}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", seen + _with_line_ends(program)],
+        ["bash", "-euo", "pipefail", "-c", seen + program],
         capture_output=True,
         text=True,
         env=environment,
@@ -50,7 +50,3 @@ def test_its_commands_do_what_it_says(
     assert [each["to_version"] for each in history["data"]] == [1, 2, 1]
     assert (by_name["version"], changed["revision"]) == (1, 2)
     assert 'mrq_shadow_requests_total{policy="swing",version="1",shadow="2"} 1' in done.stdout
-
-
-def _with_line_ends(program: str) -> str:
-    return program.replace("ask() { curl", "ask() { curl --write-out '\\n'")
