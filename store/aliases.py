@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import now_ms
@@ -12,7 +12,7 @@ from store.database import Database
 from store.errors import AliasMoved, NotFound
 from store.ids import require_storable
 from store.tables import Policy, PolicyAlias, PolicyAliasMove
-from store.versions import find_version, lock_name, require_name
+from store.versions import lock_name, require_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,34 +30,52 @@ def move_alias(
     """Raises `AliasMoved` unless it means `expected_version` now; None: unless there is none."""
     with database.write() as session:
         lock_name(session, name)
-        policy = find_version(session, Policy, f"{name}:{version}")
-        before, row = _expected(session, name, alias, expected_version)
-        now = session.execute(select(now_ms())).scalar_one()
-        if row is None:
-            row = PolicyAlias(name=name, alias=alias, policy_id=policy.id, moved_at=now)
-            session.add(row)
-        row.policy_id, row.moved_at = policy.id, now
-        _note(session, row, before, version, now)
-        return _alias(row, policy)
+        policy_id, current, now = _now(session, name, alias, version)
+        if policy_id is None:
+            raise NotFound("policy", f"{name}:{version}")
+        _require_expected(name, alias, current, expected_version)
+        row = {"name": name, "alias": alias, "policy_id": policy_id, "moved_at": now}
+        if current is None:
+            session.execute(insert(PolicyAlias).values(row))
+        else:
+            session.execute(update(PolicyAlias).where(*_is(name, alias)).values(row))
+        _note(session, name, alias, current, version, now)
+        return Alias(version=version, **row)
 
 
 def delete_alias(database: Database, name: str, alias: str, expected_version: int) -> None:
     """Its history stays."""
     with database.write() as session:
         lock_name(session, name)
-        before, row = _expected(session, name, alias, expected_version)
-        if row is None:
-            raise NotFound("alias", f"{name}@{alias}", param="alias")
-        _note(session, row, before, None, session.execute(select(now_ms())).scalar_one())
-        session.delete(row)
+        _, current, now = _now(session, name, alias, expected_version)
+        _require_expected(name, alias, current, expected_version)
+        session.execute(delete(PolicyAlias).where(*_is(name, alias)))
+        _note(session, name, alias, current, None, now)
 
 
-def _expected(
-    session: Session, name: str, alias: str, expected_version: int | None
-) -> tuple[int | None, PolicyAlias | None]:
-    """What it means now, which is what the client thinks it does."""
-    row = session.get(PolicyAlias, (name, alias))
-    current = None if row is None else session.get_one(Policy, row.policy_id).version
+def _now(
+    session: Session, name: str, alias: str, version: int
+) -> tuple[str | None, int | None, int]:
+    """The id of that version, the version that the alias means, and the time: in one question, for
+    each costs a busy server several turns of the interpreter's lock."""
+    policy_id = select(Policy.id).where(Policy.name == name, Policy.version == version)
+    current = (
+        select(Policy.version)
+        .join(PolicyAlias, PolicyAlias.policy_id == Policy.id)
+        .where(*_is(name, alias))
+    )
+    query = select(policy_id.scalar_subquery(), current.scalar_subquery(), now_ms())
+    found, means, now = session.execute(query).one()
+    return found, means, now
+
+
+def _is(name: str, alias: str) -> tuple[ColumnElement[bool], ...]:
+    return PolicyAlias.name == name, PolicyAlias.alias == alias
+
+
+def _require_expected(
+    name: str, alias: str, current: int | None, expected_version: int | None
+) -> None:
     if current != expected_version:
         means = "does not exist" if current is None else f"means version {current}"
         raise AliasMoved(
@@ -65,16 +83,13 @@ def _expected(
             param="expected_version",
             current_version=current,
         )
-    return current, row
 
 
 def _note(
-    session: Session, row: PolicyAlias, before: int | None, after: int | None, at: int
+    session: Session, name: str, alias: str, before: int | None, after: int | None, at: int
 ) -> None:
-    move = PolicyAliasMove(
-        name=row.name, alias=row.alias, from_version=before, to_version=after, at=at
-    )
-    session.add(move)
+    row = {"name": name, "alias": alias, "from_version": before, "to_version": after, "at": at}
+    session.execute(insert(PolicyAliasMove).values(row))
 
 
 def list_aliases(session: Session, name: str) -> list[Alias]:

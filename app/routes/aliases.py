@@ -71,11 +71,12 @@ async def put_alias(
     """The next action of this server by `name@alias` is that version's; other servers follow within
     a second. The version is loaded and checked before: one that is broken changes nothing."""
     asked = parse(AliasMove, body)
-    await policies.get(f"{name}:{asked.version}")
-    moved = await run_in_threadpool(
-        move_alias, database, name, alias, asked.version, asked.expected_version
-    )
-    await policies.moved(f"{name}@{alias}")
+    await policies.prepare(f"{name}:{asked.version}")
+    async with policies.changing:
+        moved = await run_in_threadpool(
+            move_alias, database, name, alias, asked.version, asked.expected_version
+        )
+        policies.change(f"{name}@{alias}", moved.policy_id)
     return Json(_view(moved))
 
 
@@ -106,8 +107,9 @@ async def remove_alias(
     policies: PoliciesDep,
 ) -> None:
     """Its history stays."""
-    await run_in_threadpool(delete_alias, database, name, alias, expected_version)
-    await policies.moved(f"{name}@{alias}")
+    async with policies.changing:
+        await run_in_threadpool(delete_alias, database, name, alias, expected_version)
+        policies.change(f"{name}@{alias}", None)
 
 
 def _view(alias: Alias) -> AliasView:

@@ -76,7 +76,7 @@ async def put_traffic(
     asked = parse(TrafficSettings, body)
     routes = [Share(version=each.version, weight=each.weight) for each in asked.routes]
     for version in (*(route.version for route in routes), *asked.shadow):
-        await policies.get(f"{name}:{version}")
+        await policies.prepare(f"{name}:{version}")
     made = await run_in_threadpool(
         set_traffic, database, name, routes, asked.shadow, asked.expected_revision
     )

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -69,6 +70,8 @@ class Meanings:
         self._count_swap = count_swap
         self._once = Once()
         self._gone: set[str] = set()  # ids that this server deleted
+        # How often this server itself changed what a reference means.
+        self._changes: Counter[str] = Counter()
         self.table: dict[str, Meaning] = {}
         self.traffic: dict[str, Split] = {}  # by bare name, of those that have settings
 
@@ -98,6 +101,23 @@ class Meanings:
             return
         await self._once.past(f"swap {reference}")
 
+    def change(self, reference: str, policy_id: str | None) -> None:
+        """This very server has committed it, and has the policy ready; None: it means nothing. What
+        a look-up that began before finds counts no more."""
+        self._changes[reference] += 1
+        meaning = self.table.get(reference)
+        if policy_id is None:
+            self.forget(reference)
+            return
+        target, fresh_until = Target(policy_id), time.monotonic() + NAME_SECONDS
+        if meaning is None:
+            self._set(reference, Meaning(policy_id, None, fresh_until))
+            return
+        if meaning.target != target:
+            self._count_swap(reference, True)
+        meaning.mean(target)
+        meaning.fresh_until = fresh_until
+
     def forget(self, reference: str) -> None:
         self.table.pop(reference, None)
         self.traffic.pop(reference, None)
@@ -124,7 +144,7 @@ class Meanings:
             meaning.fresh_until = time.monotonic() + NAME_SECONDS
 
     async def _look(self, reference: str) -> None:
-        meaning = self.table.get(reference)
+        meaning, changes = self.table.get(reference), self._changes[reference]
         known_id = None if meaning is None else meaning.policy_id
         looking = asyncio.create_task(asyncio.to_thread(self.look_up, reference, known_id))
         try:
@@ -133,6 +153,8 @@ class Meanings:
                     meaning.fresh_until = time.monotonic() + NAME_SECONDS
             found = looking.result()
         except NotFound:
+            if self._changes[reference] != changes:
+                return
             self.forget(reference)
             raise
         except DATABASE_UNAVAILABLE:
@@ -140,7 +162,8 @@ class Meanings:
                 raise
             meaning.fresh_until = time.monotonic() + NAME_SECONDS
             return
-        self._take(reference, found)
+        if self._changes[reference] == changes:
+            self._take(reference, found)
 
     def _take(self, reference: str, found: Found) -> None:
         target, meaning = found.target, self.table.get(reference)

@@ -48,6 +48,8 @@ class LoadedPolicies:
         )
         self._table = self.meanings.table
         self.traffic = self.meanings.traffic
+        # Held while a change is committed and followed: they are followed in their order.
+        self.changing = asyncio.Lock()
         self._mirror = Mirror(self._loaded, self._load_soon, self._shadows)
 
     def __len__(self) -> int:
@@ -130,6 +132,18 @@ class LoadedPolicies:
         """For a change that this very server has committed: when it returns, the next action is
         the new version's. Until then, the old one acts."""
         await self.meanings.moved(reference)
+
+    async def prepare(self, reference: str) -> None:
+        """For what is about to be changed to mean this, a fixed version: has it loaded and checked.
+        Asks the database only for what is not in memory. Raises `NotFound` or `PolicyBroken`."""
+        meaning = self._table.get(reference)
+        if meaning is None or meaning.policy_id not in self._loaded:
+            await self.get(reference)
+
+    def change(self, reference: str, policy_id: str | None) -> None:
+        """For an alias that this very server has moved to a policy that is in memory, or deleted:
+        from now on it is so."""
+        self.meanings.change(reference, policy_id)
 
     def forget_policy(self, policy_id: str) -> None:
         """For the deletion that this very server made."""
