@@ -1,13 +1,17 @@
 """Aliases over HTTP: promotion and rollback, each in one request."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from app.routes import aliases as routes
 from app.routes.aliases import MAX_ALIAS
 from app.serving.meanings import GRACE_SECONDS, NAME_SECONDS
+from store.aliases import Alias, move_alias
 from store.database import Database
 from store.settings import Settings
 from tests.app.serving.swinging import OBSERVATION, act, broken, metric, trained, wait_until
@@ -141,3 +145,26 @@ def test_another_server_follows_within_a_second(make_client: Callable[[], TestCl
     put(here, 2, 1)
     wait_until(lambda: act(there, "swing@live") == 2)
     assert NAME_SECONDS + GRACE_SECONDS < 1
+
+
+def test_moves_that_come_together_are_followed_in_the_order_of_their_commits(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one's commit is done, and its thread is slow to say so."""
+    put(client, 1, None)
+    committed, slow = threading.Event(), threading.Event()
+
+    def slowly(database: Database, name: str, alias: str, version: int, expected: int) -> Alias:
+        moved = move_alias(database, name, alias, version, expected)
+        if version == 2:
+            committed.set()
+            slow.wait(0.3)  # for as long as the second one would need, if it did not wait
+        return moved
+
+    monkeypatch.setattr(routes, "move_alias", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(put, client, 2, 1)
+        assert committed.wait(20)
+        second = pool.submit(put, client, 3, 2)
+        assert [each.result().status_code for each in (first, second)] == [200, 200]
+    assert act(client, "swing@live") == 3

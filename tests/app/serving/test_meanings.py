@@ -198,10 +198,11 @@ def test_a_deleted_one_does_not_act_on_where_the_one_before_is_broken(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("told", ["that it moved", "where to"])
 def test_a_move_here_is_seen_at_once_even_if_a_look_up_began_before(
-    database: Database, settings: Settings
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, told: str
 ) -> None:
-    trained(database, settings, 2)
+    ids = trained(database, settings, 2)
     move_alias(database, "swing", "live", 1, None)
     looking, go_on = threading.Event(), threading.Event()
 
@@ -222,12 +223,20 @@ def test_a_move_here_is_seen_at_once_even_if_a_look_up_began_before(
         assert await asyncio.to_thread(looking.wait, 20)
         policies.meanings.look_up = original
         move_alias(database, "swing", "live", 2, 1)
-        moving = asyncio.create_task(policies.moved("swing@live"))
-        await asyncio.sleep(0.01)
-        go_on.set()
-        await moving
+        if told == "where to":
+            await policies.prepare("swing:2")
+            policies.change("swing@live", ids[1])
+            monkeypatch.setattr(meanings, "NAME_SECONDS", 60.0)  # nobody looks again
+            go_on.set()
+            await policies.meanings._once.past("look swing@live")
+        else:
+            moving = asyncio.create_task(policies.moved("swing@live"))
+            await asyncio.sleep(0.01)
+            go_on.set()
+            await moving
         policy = policies.at_hand("swing@live")
         assert policy is not None
         assert policy.version == 2
+        assert policies.swaps.swaps == {("swing", "ok"): 1}
 
     asyncio.run(main())
