@@ -34,13 +34,13 @@ def move_alias(
         if policy_id is None:
             raise NotFound("policy", f"{name}:{version}")
         _require_expected(name, alias, current, expected_version)
-        row = {"name": name, "alias": alias, "policy_id": policy_id, "moved_at": now}
+        target = {"policy_id": policy_id, "moved_at": now}
         if current is None:
-            session.execute(insert(PolicyAlias).values(row))
+            session.execute(insert(PolicyAlias).values(name=name, alias=alias, **target))
         else:
-            session.execute(update(PolicyAlias).where(*_is(name, alias)).values(row))
+            session.execute(update(PolicyAlias).where(*_is(name, alias)).values(target))
         _note(session, name, alias, current, version, now)
-        return Alias(version=version, **row)
+    return Alias(name=name, alias=alias, version=version, policy_id=policy_id, moved_at=now)
 
 
 def delete_alias(database: Database, name: str, alias: str, expected_version: int) -> None:

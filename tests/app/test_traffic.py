@@ -160,8 +160,8 @@ def test_shadows_are_compared(client: TestClient) -> None:
     client.post("/policies/swing/act", json={"observation": [1.0]})  # which nobody answers
     act(client, "swing:1")  # which is not the bare name
     at = {shadow: f'policy="swing",version="1",shadow="{shadow}"' for shadow in (2, 3)}
-    for labels in at.values():
-        wait_until(lambda labels=labels: metric(client, "mrq_shadow_requests_total", labels) == 3)
+    requests = "mrq_shadow_requests_total"
+    wait_until(lambda: {metric(client, requests, labels) for labels in at.values()} == {3})
     assert metric(client, "mrq_shadow_disagreement_total", at[2]) == 3
     assert metric(client, "mrq_shadow_disagreement_total", at[3]) == 0
     # Of three requests the larger of two numbers: 2 tanh(u) for the opposite, u = (0.625, -0.5).
@@ -218,7 +218,7 @@ def test_a_shadows_fault_reaches_nobody(
     def forward(rows: Floats) -> Floats:
         if fault == "raises":
             raise RuntimeError(fault)
-        outputs = shadow.actor.forward(rows)
+        outputs: Floats = shadow.actor.forward(rows)
         return outputs * float("nan") if fault == "not finite" else outputs[:, :1]
 
     shadow.shadowed._forward = forward
