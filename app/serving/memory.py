@@ -21,6 +21,9 @@ class Memory:
         self._make_room(but=policy.id)
 
     def add_world(self, policy_id: str, world: LiveWorld | None) -> None:
+        # Of those whose policy left while they were loaded for a request that still had it.
+        for orphan in [each for each in self.worlds if each not in self.policies]:
+            del self.worlds[orphan]
         self.worlds[policy_id] = world
         self._make_room(but=policy_id)
 
