@@ -36,7 +36,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--fd", type=int, help="a listening socket instead of host and port")
+    parser.add_argument(
+        "--fd", type=int, action="append", help="listening sockets instead of host and port"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     config = server_config(create_app(Settings()), options.host, options.port)
@@ -45,7 +47,7 @@ def main() -> int:
     gc.freeze()
     # A pass in the thread gets the interpreter back after this time at most, not after 5 ms.
     sys.setswitchinterval(0.0005)
-    sockets = None if options.fd is None else [socket.socket(fileno=options.fd)]
+    sockets = options.fd and [socket.socket(fileno=number) for number in options.fd]
     uvicorn.Server(config).run(sockets=sockets)
     return 0
 
