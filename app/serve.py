@@ -23,12 +23,16 @@ def main() -> int:
     parser.add_argument("--fd", type=int, help="a listening socket instead of host and port")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings = Settings()
     config = uvicorn.Config(
-        create_app(Settings()),
+        create_app(settings),
         host=options.host,
         port=options.port,
         loop="uvloop",
         http="httptools",  # four times h11's rate
+        ws="websockets-sansio",
+        ws_max_size=max(settings.max_body_bytes, settings.max_act_bytes),
+        ws_per_message_deflate=False,  # it would cost more than it saves at these sizes
         access_log=False,
         log_config=None,
         server_header=False,

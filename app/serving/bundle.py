@@ -11,7 +11,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from app.inputs import history_of
 from app.refusals import PolicyBroken
+from app.serving.history import FrameForm
 from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
 from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
@@ -35,11 +37,16 @@ class Actor:
         codec: ActionCodec,
         noise: float,
         latent: Forward | None = None,
+        *,
+        action_space: Space,
+        history: int,
     ) -> None:
-        """`latent`: to zs, where the graph gives it."""
+        """`latent`: to zs, where the graph gives it. `history`: frames in an observation."""
         self.forward = forward
         self.latent = latent
         self.observation_space = observation_space
+        self.action_space = action_space
+        self.frames = FrameForm(observation_space, history)
         self.codec = codec
         self.noise = noise
         self._unseeded = np.random.default_rng()
@@ -112,7 +119,8 @@ def open_policy(policy: ServablePolicy) -> Actor:
         raise _broken(policy, f"its format is {version}, this server reads {BUNDLE_FORMAT_VERSION}")
     try:
         observation_space = space_from_json(policy.manifest["observation_space"])
-        codec = action_codec(space_from_json(policy.manifest["action_space"]))
+        action_space = space_from_json(policy.manifest["action_space"])
+        codec = action_codec(action_space)
     except SpaceError as error:
         raise _broken(policy, f"its spaces cannot be read: {error}") from error
     try:
@@ -124,7 +132,15 @@ def open_policy(policy: ServablePolicy) -> Actor:
     _check_golden(policy, codec, outputs)
     given = {output.name for output in session.get_outputs()}
     latent = _forward(session, LATENT) if LATENT in given else None
-    return Actor(forward, observation_space, codec, policy.manifest["exploration_noise"], latent)
+    return Actor(
+        forward,
+        observation_space,
+        codec,
+        policy.manifest["exploration_noise"],
+        latent,
+        action_space=action_space,
+        history=history_of(policy.manifest),
+    )
 
 
 def open_session(graph: bytes) -> Any:

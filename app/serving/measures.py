@@ -92,6 +92,12 @@ class Measures:
                 yield from getattr(measures, part).lines(name, labels)
 
 
+def gauge(name: str, text: str, counts: Mapping[tuple[str, int], int]) -> Iterator[str]:
+    """Of a policy's name and version."""
+    samples = [(_labels(*key), count) for key, count in sorted(counts.items())]
+    yield from _family(name, "gauge", text, samples)
+
+
 def _family(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> Iterator[str]:
     yield from _head(name, kind, text)
     for labels, value in samples:

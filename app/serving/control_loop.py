@@ -1,0 +1,221 @@
+"""What a stream answers to each frame, in order; knows no socket.
+
+The version is pinned for an episode, unless the client follows the reference.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.errors import problem_of
+from app.problem import shortened
+from app.refusals import ActRefused, DeadlineExceeded
+from app.serving.action_log import ActionLog, logged, require_loggable
+from app.serving.answers import choose_actions
+from app.serving.details import Chosen
+from app.serving.feedback_log import FeedbackLog
+from app.serving.history import Episode, Step
+from app.serving.masks import read_masks
+from app.serving.policies import LivePolicy, LoadedPolicies
+from app.serving.requests import MAX_DEADLINE_MS, MAX_SEED, ActRequest
+from app.serving.stream_frames import FrameReader, FrameRefused, Outcome, ResetFrame, StepFrame
+from app.serving.stream_wire import Wire
+from store.action_log import Feedback
+
+logger = logging.getLogger(__name__)
+
+_NOTHING: Mapping[str, Any] = {}
+_JOINED = ("joined", "duplicate")
+
+
+class Timing(msgspec.Struct, gc=False):
+    queue_us: int
+    compute_us: int
+    total_us: int
+
+
+class Reply(msgspec.Struct, omit_defaults=True, gc=False):
+    t: int
+    action: Any
+    version: int
+    timing: Timing
+    action_id: str | None = None
+    feedback: str | None = None  # what became of the reward, if it did not join
+
+
+class ControlLoop:
+    def __init__(
+        self,
+        policies: LoadedPolicies,
+        actions: ActionLog,
+        feedback: FeedbackLog,
+        reference: str,
+        policy: LivePolicy,
+        wire: Wire,
+        request_id: str,
+    ) -> None:
+        """`reference` is what the client has asked for, and `policy` what it means now."""
+        self.policy = policy
+        self.id = f"str_{secrets.token_hex(12)}"
+        self._policies = policies
+        self._actions = actions
+        self._feedback = feedback
+        self._reference = reference
+        self._wire = wire
+        self._request_id = request_id
+        self._reader = FrameReader(policy.actor.frames, wire)
+        self._episode = Episode()
+        self._follow = False
+        self._seed: int | None = None
+        self._last_logged: tuple[str, int] | None = None  # episode and t
+
+    def metadata(self, more: Mapping[str, Any] = _NOTHING) -> bytes:
+        """What the client has to know of the episode that begins, and `more`."""
+        policy, actor = self.policy, self.policy.actor
+        return self._wire.write(
+            {
+                "type": "metadata",
+                "policy_id": policy.id,
+                "name": policy.name,
+                "version": policy.version,
+                "history": actor.frames.history,
+                "observation_space": actor.observation_space.to_json(),
+                "frame_space": actor.frames.space.to_json(),
+                "action_space": actor.action_space.to_json(),
+                "max_deadline_ms": MAX_DEADLINE_MS,
+                "episode": self._name_of(self._episode.number + 1),
+                "request_id": self._request_id,
+                **more,
+            }
+        )
+
+    async def answer(self, data: Any) -> bytes:
+        """Of the text or the bytes of a frame."""
+        begun = time.perf_counter_ns()
+        t: int | None = None
+        try:
+            frame = self._reader.read(data)
+            if type(frame) is ResetFrame:
+                return await self._reset(frame)
+            assert type(frame) is StepFrame
+            t = frame.t
+            return await self._step(frame, begun)
+        except FrameRefused as refused:
+            return self._refusal(refused.t, refused.why)
+        except Exception as error:
+            return self._refusal(t, error)
+
+    async def _step(self, frame: StepFrame, begun: int) -> bytes:
+        if self._follow:
+            await self._catch_up()
+        policy, asked = self.policy, frame.asked
+        actor = policy.actor
+        step = self._episode.step(actor.frames, frame.t, False, frame.row)
+        told = None if frame.outcome is None else self._told(frame.outcome)
+        masks = None if asked.mask is None else read_masks(actor.codec, asked.mask, None)
+        if asked.log:
+            require_loggable(policy, asked, as_json=True)
+        if asked.mode == "sample" and asked.seed is None and self._seed is not None:
+            asked.seed = (self._seed + frame.t) % (MAX_SEED + 1)
+        late = frame.deadline_ms
+        until = None if late is None else begun + int(late * 1e6)
+        forwarded = await policy.batcher.submit(step.rows, until)
+        actions, drawn = choose_actions(actor, asked, step.rows, masks, forwarded)
+        more = _NOTHING
+        if asked.log or told is not None:
+            chosen = Chosen(forwarded.outputs, actions, drawn, masks)
+            more = await self._written(asked, step, chosen, told)
+        self._episode.advance(step)
+        self._last_logged = (asked.episode or "", frame.t) if asked.log else None
+        total_us = (time.perf_counter_ns() - begun) // 1000
+        policy.measures.answered(forwarded.queue_us, total_us)
+        timing = Timing(forwarded.queue_us, forwarded.compute_us, total_us)
+        return self._wire.write(Reply(frame.t, actions[0].tolist(), policy.version, timing, **more))
+
+    def _told(self, outcome: Outcome) -> Feedback | None:
+        """None if the action before was not logged: then nobody keeps its reward."""
+        if self._episode.next_t == 0:
+            text = "There is no action before whose reward this could be: an episode begins."
+            raise ActRefused("outcome_invalid", text, param="reward")
+        if self._last_logged is None:
+            return None
+        episode, t = self._last_logged
+        return Feedback(
+            action_id=None,
+            episode=episode,
+            t=t,
+            reward=outcome.reward,
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+        )
+
+    async def _written(
+        self, asked: ActRequest, step: Step, chosen: Chosen, told: Feedback | None
+    ) -> dict[str, Any]:
+        """Both are committed before the answer leaves, and share the waiting."""
+        policy, more = self.policy, {}
+        giving = None
+        if told is not None:
+            giving = asyncio.ensure_future(self._feedback.give(policy.name, told))
+        try:
+            if asked.log:
+                asked.episode, asked.t = self._name_of(step.number), step.t
+                more = await logged(self._actions, policy, asked, step.rows, chosen)
+        finally:
+            if giving is not None:
+                await asyncio.wait([giving])
+        if giving is not None and (joined := giving.result()) not in _JOINED:
+            more["feedback"] = joined
+        return more
+
+    async def _reset(self, frame: ResetFrame) -> bytes:
+        told = None if frame.outcome is None else self._told(frame.outcome)
+        reference = self._reference
+        if frame.version is not None:
+            reference = f"{self.policy.name}:{frame.version}"
+        policy = await self._policies.get(reference)
+        more = {}
+        if told is not None:
+            joined = await self._feedback.give(self.policy.name, told)
+            more = {} if joined in _JOINED else {"feedback": joined}
+        self._take(policy)
+        self._follow, self._seed = frame.follow, frame.seed
+        self._episode.restart()
+        self._last_logged = None
+        return self.metadata(more)
+
+    async def _catch_up(self) -> None:
+        """The newest meaning acts on, if it sees the same frames."""
+        newest = self._policies.at_hand(self._reference)
+        if newest is None:
+            newest = await self._policies.get(self._reference)
+        if newest.actor.frames.digest == self.policy.actor.frames.digest:
+            self._take(newest)
+
+    def _take(self, policy: LivePolicy) -> None:
+        if policy.actor.frames is not self.policy.actor.frames:
+            self._reader = FrameReader(policy.actor.frames, self._wire)
+        self.policy = policy
+
+    def _name_of(self, number: int) -> str:
+        return f"{self.id}:{number}"
+
+    def _refusal(self, t: int | None, error: Exception) -> bytes:
+        problem = problem_of(error)
+        if problem.status == 500:
+            logger.error("a frame of %s failed", self._request_id, exc_info=error)
+        self.policy.measures.codes[problem.status] += 1
+        told = {
+            **problem.details,
+            "status": problem.status,
+            "code": problem.code,
+            "detail": shortened(problem.detail),
+            "param": problem.param,
+        }
+        late = {"late": True} if isinstance(error, DeadlineExceeded) else {}
+        return self._wire.write({"t": t, **late, "error": told})
