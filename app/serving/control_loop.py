@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,16 +21,19 @@ from app.serving.details import Chosen
 from app.serving.feedback_log import FeedbackLog
 from app.serving.history import Episode, Step
 from app.serving.masks import read_masks
+from app.serving.passes import Forwarded
 from app.serving.policies import LivePolicy, LoadedPolicies
 from app.serving.requests import MAX_DEADLINE_MS, MAX_SEED, ActRequest
 from app.serving.stream_frames import FrameReader, FrameRefused, Outcome, ResetFrame, StepFrame
 from app.serving.stream_wire import Wire
+from mrq_core.spaces import Floats
 from store.action_log import Feedback
 
 logger = logging.getLogger(__name__)
 
 _NOTHING: Mapping[str, Any] = {}
 _JOINED = ("joined", "duplicate")
+DETOUR_EVERY = 8
 
 
 class Timing(msgspec.Struct, gc=False):
@@ -58,8 +61,10 @@ class ControlLoop:
         policy: LivePolicy,
         wire: Wire,
         request_id: str,
+        is_alone: Callable[[], bool],
     ) -> None:
-        """`reference` is what the client has asked for, and `policy` what it means now."""
+        """`reference` is what the client has asked for, and `policy` what it means now.
+        `is_alone`: whether there is no other loop."""
         self.policy = policy
         self.id = f"str_{secrets.token_hex(12)}"
         self._policies = policies
@@ -68,6 +73,8 @@ class ControlLoop:
         self._reference = reference
         self._wire = wire
         self._request_id = request_id
+        self._is_alone = is_alone
+        self._detour = 0
         self._reader = FrameReader(policy.actor.frames, wire)
         self._episode = Episode()
         self._follow = False
@@ -124,7 +131,7 @@ class ControlLoop:
             asked.seed = (self._seed + frame.t) % (MAX_SEED + 1)
         late = frame.deadline_ms
         until = None if late is None else begun + int(late * 1e6)
-        forwarded = await policy.batcher.submit(step.rows, until)
+        forwarded = self._alone(step.rows, until) or await policy.batcher.submit(step.rows, until)
         actions, drawn = choose_actions(actor, asked, step.rows, masks, forwarded)
         more = _NOTHING
         if asked.log or told is not None:
@@ -136,6 +143,14 @@ class ControlLoop:
         policy.measures.answered(forwarded.queue_us, total_us)
         timing = Timing(forwarded.queue_us, forwarded.compute_us, total_us)
         return self._wire.write(Reply(frame.t, actions[0].tolist(), policy.version, timing, **more))
+
+    def _alone(self, rows: Floats, until: int | None) -> Forwarded | None:
+        """Without a detour, where no other stream could share the pass. Now and then with one all
+        the same, or a client that sends many frames at once would keep the event loop."""
+        self._detour = (self._detour + 1) % DETOUR_EVERY
+        if self._detour == 0 or not self._is_alone():
+            return None
+        return self.policy.batcher.at_once(rows, until)
 
     def _told(self, outcome: Outcome) -> Feedback | None:
         """None if the action before was not logged: then nobody keeps its reward."""

@@ -96,6 +96,9 @@ class OpenStreams:
             del self._open[line]
             line.close()
 
+    def is_one(self) -> bool:
+        return len(self._open) == 1
+
     def counts(self) -> Counter[tuple[str, int]]:
         """By name and version of the policy."""
         return Counter((loop.policy.name, loop.policy.version) for loop in self._open.values())

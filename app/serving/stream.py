@@ -49,6 +49,7 @@ class Stream:
             policy,
             wire,
             request_id(scope),
+            streams.is_one,
         )
         with streams.line(receive, loop) as line:
             try:

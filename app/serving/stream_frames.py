@@ -106,10 +106,8 @@ class FrameReader:
                 return read_rows(self._space, value, False, 1)[0]
             except (ActRefused, OverflowError):
                 return None
-        # A sum is not finite if one of them is not.
-        if len(value) != self._width or not math.isfinite(sum(value)):
-            return None
-        if max(value) > _LARGEST or min(value) < -_LARGEST:
+        # Their norm bounds each of them; it is no number if one of them is none.
+        if len(value) != self._width or not math.hypot(*value) <= _LARGEST:
             return None
         return np.fromiter(value, np.float32, self._width).reshape(1, -1)
 
