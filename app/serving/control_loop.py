@@ -28,6 +28,7 @@ from app.serving.stream_frames import FrameReader, FrameRefused, Outcome, ResetF
 from app.serving.stream_wire import Wire
 from mrq_core.spaces import Floats
 from store.action_log import Feedback
+from store.errors import NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class ControlLoop:
         self._request_id = request_id
         self._is_alone = is_alone
         self._detour = 0
+        self._asking: asyncio.Task[None] | None = None
+        self._gone: NotFound | None = None
         self._reader = FrameReader(policy.actor.frames, wire)
         self._episode = Episode()
         self._follow = False
@@ -120,6 +123,7 @@ class ControlLoop:
     async def _step(self, frame: StepFrame, begun: int) -> bytes:
         if self._follow:
             await self._catch_up()
+        self._require_kept()
         policy, asked = self.policy, frame.asked
         actor = policy.actor
         step = self._episode.step(actor.frames, frame.t, False, frame.row)
@@ -199,6 +203,7 @@ class ControlLoop:
             joined = await self._feedback.give(self.policy.name, told)
             more = {} if joined in _JOINED else {"feedback": joined}
         self._take(policy)
+        self._gone = None
         self._follow, self._seed = frame.follow, frame.seed
         self._episode.restart()
         self._last_logged = None
@@ -211,6 +216,27 @@ class ControlLoop:
             newest = await self._policies.get(self._reference)
         if newest.actor.frames.digest == self.policy.actor.frames.digest:
             self._take(newest)
+
+    def _require_kept(self) -> None:
+        """Now and then it is asked whether the policy still exists, beside the frames: a slow
+        database is no reason to be late."""
+        if self._gone is not None:
+            raise self._gone
+        if self._policies.at_hand(self.policy.id) is None and self._asking is None:
+            self._asking = asyncio.create_task(self._ask(self.policy.id))
+
+    async def _ask(self, policy_id: str) -> None:
+        try:
+            policy = await self._policies.get(policy_id)
+            if policy.id == self.policy.id:  # it may have left the memory and come again
+                self._take(policy)
+        except NotFound as gone:
+            if policy_id == self.policy.id:
+                self._gone = gone
+        except Exception:
+            logger.warning("nothing is known of policy %s now", policy_id)
+        finally:
+            self._asking = None
 
     def _take(self, policy: LivePolicy) -> None:
         if policy.actor.frames is not self.policy.actor.frames:

@@ -1,8 +1,9 @@
 """`/policies/{reference}/stream`, by a WebSocket client on a real socket."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx2
@@ -277,6 +278,34 @@ def test_the_version_is_that_of_the_episode(
         trained_job(database, settings, pixel_bundle(2, SHAPE), name="swing")
         app.state.policies.forget_name("swing")
         assert loop.step(2)["version"] == 4
+
+
+def test_a_deleted_policy_acts_no_more(server: Server) -> None:
+    with server.loop() as loop:
+        assert loop.step(0)["t"] == 0
+        assert server.http.delete("/policies/swing:1").status_code == 204
+        t, answer = 1, loop.step(1)
+        until = time.monotonic() + 10
+        while "error" not in answer:
+            assert time.monotonic() < until, "it still acts"
+            time.sleep(0.01)
+            t, answer = t + 1, loop.step(t + 1)
+        assert answer["error"]["code"] == "policy_not_found"
+        assert loop.ask(type="reset")["error"]["code"] == "policy_not_found"
+
+
+def test_many_at_once_get_their_own(server: Server, database: Database, settings: Settings) -> None:
+    trained_job(database, settings, learned(CONTINUOUS, form=FORM).bundle, name="deep")
+    with ExitStack() as stack:
+        loops = [stack.enter_context(server.loop("deep")) for _ in range(6)]
+        frames = [rows(10 + number) for number in range(6)]
+        for t in range(5):
+            for loop, own in zip(loops, frames, strict=True):
+                loop.send(t=t, observation=own[t].tolist())
+            for loop, own in zip(loops, frames, strict=True):
+                *_, last = stacks(FORM, own[: t + 1])
+                expected = server.act("deep", observation=last.tolist())["action"]
+                assert loop.receive()["action"] == expected
 
 
 def logged_rows(database: Database) -> list[LoggedAction]:
