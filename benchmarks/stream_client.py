@@ -17,8 +17,8 @@ _CLOSE = bytes([0x88, 0x80, 0, 0, 0, 0])
 
 class Client:
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = b""
 
     def __enter__(self) -> Self:
@@ -30,11 +30,11 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._socket.close()
+        self.socket.close()
 
     def post(self, request: bytes) -> bytes:
         """The body of the answer."""
-        self._socket.sendall(request)
+        self.socket.sendall(request)
         head = self._until(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
         _, _, rest = head.lower().partition(b"content-length:")
@@ -42,7 +42,7 @@ class Client:
 
     def open_socket(self, path: str, headers: str = "") -> None:
         nonce = base64.b64encode(os.urandom(16)).decode()
-        self._socket.sendall(
+        self.socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n{headers}\r\n".encode()
         )
@@ -52,7 +52,7 @@ class Client:
     def ask(self, kind: int, payload: bytes) -> bytes:
         size = len(payload)
         length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2)
-        self._socket.sendall(b"%c%b\0\0\0\0%b" % (kind, length, payload))
+        self.socket.sendall(b"%c%b\0\0\0\0%b" % (kind, length, payload))
         return self.receive()
 
     def receive(self) -> bytes:
@@ -67,7 +67,7 @@ class Client:
             assert kind == 0x89, (hex(kind), payload)
 
     def close_socket(self) -> None:
-        self._socket.sendall(_CLOSE)
+        self.socket.sendall(_CLOSE)
 
     def _exactly(self, size: int) -> bytes:
         while len(self._read) < size:
@@ -82,7 +82,7 @@ class Client:
         return head + end
 
     def _more(self) -> None:
-        part = self._socket.recv(65536)
+        part = self.socket.recv(65536)
         assert part, "the server closed the connection"
         self._read += part
 

@@ -10,11 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
 from app.errors import problem_of
-from app.problem import shortened
-from app.refusals import ActRefused, DeadlineExceeded
+from app.refusals import ActRefused
 from app.serving.action_log import ActionLog, logged, require_loggable
 from app.serving.answers import choose_actions
 from app.serving.details import Chosen
@@ -23,7 +20,8 @@ from app.serving.history import Episode, Step
 from app.serving.masks import read_masks
 from app.serving.passes import Forwarded
 from app.serving.policies import LivePolicy, LoadedPolicies
-from app.serving.requests import MAX_DEADLINE_MS, MAX_SEED, ActRequest
+from app.serving.requests import MAX_SEED, ActRequest
+from app.serving.stream_answers import Reply, Timing, metadata, refusal
 from app.serving.stream_frames import FrameReader, FrameRefused, Outcome, ResetFrame, StepFrame
 from app.serving.stream_wire import Wire
 from mrq_core.spaces import Floats
@@ -35,21 +33,6 @@ logger = logging.getLogger(__name__)
 _NOTHING: Mapping[str, Any] = {}
 _JOINED = ("joined", "duplicate")
 DETOUR_EVERY = 8
-
-
-class Timing(msgspec.Struct, gc=False):
-    queue_us: int
-    compute_us: int
-    total_us: int
-
-
-class Reply(msgspec.Struct, omit_defaults=True, gc=False):
-    t: int
-    action: Any
-    version: int
-    timing: Timing
-    action_id: str | None = None
-    feedback: str | None = None  # what became of the reward, if it did not join
 
 
 class ControlLoop:
@@ -85,24 +68,9 @@ class ControlLoop:
         self._last_logged: tuple[str, int] | None = None  # episode and t
 
     def metadata(self, more: Mapping[str, Any] = _NOTHING) -> bytes:
-        """What the client has to know of the episode that begins, and `more`."""
-        policy, actor = self.policy, self.policy.actor
-        return self._wire.write(
-            {
-                "type": "metadata",
-                "policy_id": policy.id,
-                "name": policy.name,
-                "version": policy.version,
-                "history": actor.frames.history,
-                "observation_space": actor.observation_space.to_json(),
-                "frame_space": actor.frames.space.to_json(),
-                "action_space": actor.action_space.to_json(),
-                "max_deadline_ms": MAX_DEADLINE_MS,
-                "episode": self._name_of(self._episode.number + 1),
-                "request_id": self._request_id,
-                **more,
-            }
-        )
+        """Of the episode that begins."""
+        episode = self._name_of(self._episode.number + 1)
+        return self._wire.write(metadata(self.policy, episode, self._request_id, more))
 
     async def answer(self, data: Any) -> bytes:
         """Of the text or the bytes of a frame."""
@@ -176,21 +144,17 @@ class ControlLoop:
     async def _written(
         self, asked: ActRequest, step: Step, chosen: Chosen, told: Feedback | None
     ) -> dict[str, Any]:
-        """Both are committed before the answer leaves, and share the waiting."""
-        policy, more = self.policy, {}
-        giving = None
-        if told is not None:
-            giving = asyncio.ensure_future(self._feedback.give(policy.name, told))
-        try:
-            if asked.log:
-                asked.episode, asked.t = self._name_of(step.number), step.t
-                more = await logged(self._actions, policy, asked, step.rows, chosen)
-        finally:
-            if giving is not None:
-                await asyncio.wait([giving])
-        if giving is not None and (joined := giving.result()) not in _JOINED:
-            more["feedback"] = joined
+        """Both are committed before the answer leaves. The reward first: said again after a failure
+        it is a duplicate, while the action's place would be taken."""
+        more = {} if told is None else await self._given(told)
+        if asked.log:
+            asked.episode, asked.t = self._name_of(step.number), step.t
+            more |= await logged(self._actions, self.policy, asked, step.rows, chosen)
         return more
+
+    async def _given(self, told: Feedback) -> dict[str, Any]:
+        joined = await self._feedback.give(self.policy.name, told)
+        return {} if joined in _JOINED else {"feedback": joined}
 
     async def _reset(self, frame: ResetFrame) -> bytes:
         told = None if frame.outcome is None else self._told(frame.outcome)
@@ -198,10 +162,7 @@ class ControlLoop:
         if frame.version is not None:
             reference = f"{self.policy.name}:{frame.version}"
         policy = await self._policies.get(reference)
-        more = {}
-        if told is not None:
-            joined = await self._feedback.give(self.policy.name, told)
-            more = {} if joined in _JOINED else {"feedback": joined}
+        more = {} if told is None else await self._given(told)
         self._take(policy)
         self._gone = None
         self._follow, self._seed = frame.follow, frame.seed
@@ -251,12 +212,4 @@ class ControlLoop:
         if problem.status == 500:
             logger.error("a frame of %s failed", self._request_id, exc_info=error)
         self.policy.measures.codes[problem.status] += 1
-        told = {
-            **problem.details,
-            "status": problem.status,
-            "code": problem.code,
-            "detail": shortened(problem.detail),
-            "param": problem.param,
-        }
-        late = {"late": True} if isinstance(error, DeadlineExceeded) else {}
-        return self._wire.write({"t": t, **late, "error": told})
+        return self._wire.write(refusal(t, error, problem))

@@ -4,6 +4,8 @@ No task and no timer for each frame: the socket's own task reads one, answers it
 so answers come in the frames' order. OpenAPI has no words for it; docs/reference/api.md has.
 """
 
+import logging
+
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
@@ -14,6 +16,8 @@ from app.serving.control_loop import ControlLoop
 from app.serving.open_streams import TOO_BIG, UNSUPPORTED, HungUp, Line, OpenStreams
 from app.serving.stream_wire import Wire, choose_wire
 from app.websockets import refuse
+
+logger = logging.getLogger(__name__)
 
 PATH = "/policies/{reference}/stream"
 
@@ -55,8 +59,9 @@ class Stream:
             try:
                 await self._accept(send, scope, wire)
                 await self._run(send, line, loop, wire)
-            except OSError:  # what a server raises when the client has gone
-                return
+            except (OSError, RuntimeError) as error:
+                # What servers raise when there is nobody to send to any more.
+                logger.info("stream %s broke off: %s", request_id(scope), error)
 
     async def _accept(self, send: Send, scope: Scope, wire: Wire) -> None:
         chosen = wire.subprotocol if scope["subprotocols"] else None

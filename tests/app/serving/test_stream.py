@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from app.auth import session_cookie_name
 from app.serving.action_log import ActionLog
+from benchmarks.stream_client import Client
 from mrq_core.observations import ObservationForm
 from store.database import Database
 from store.keys import make_session
@@ -425,6 +426,31 @@ def test_what_ends_it(server: Server, app: FastAPI) -> None:
         assert code == 4408
         assert "MRQ_SESSION_IDLE_SECONDS" in reason
     assert not app.state.streams.counts()
+
+
+def raw(server: Server) -> Client:
+    client = Client(int(server.base.rpartition(":")[2]))
+    client.open_socket("/policies/swing/stream", f"Authorization: Bearer {KEY}\r\n")
+    assert b"metadata" in client.receive()
+    return client
+
+
+@pytest.mark.parametrize("end", [b"\x81\x81\0\0\0\0\xff", b"\x83\x80\0\0\0\0", b""])
+def test_a_client_that_breaks_off_troubles_nobody(
+    server: Server, app: FastAPI, caplog: pytest.LogCaptureFixture, end: bytes
+) -> None:
+    """In the middle of its frames: with text that is not UTF-8, an opcode that is none, at once."""
+    with raw(server) as client:
+        frames = [b'{"t":%d,"observation":[0.5,1,2]}' % t for t in range(50)]
+        sent = b"".join(b"\x81%c\0\0\0\0%b" % (0x80 | len(frame), frame) for frame in frames)
+        client.socket.sendall(sent + end)
+    until = time.monotonic() + 10
+    while app.state.streams.counts():
+        assert time.monotonic() < until, "it is still open"
+        time.sleep(0.01)
+    with server.loop() as loop:
+        assert loop.step(0)["t"] == 0
+    assert "Exception in ASGI application" not in caplog.text
 
 
 def test_they_are_counted(server: Server) -> None:
