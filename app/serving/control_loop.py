@@ -18,13 +18,11 @@ from app.serving.details import Chosen
 from app.serving.feedback_log import FeedbackLog
 from app.serving.history import Episode, Step
 from app.serving.masks import read_masks
-from app.serving.passes import Forwarded
 from app.serving.policies import LivePolicy, LoadedPolicies
 from app.serving.requests import MAX_SEED, ActRequest
 from app.serving.stream_answers import Reply, Timing, metadata, refusal
 from app.serving.stream_frames import FrameReader, FrameRefused, Outcome, ResetFrame, StepFrame
 from app.serving.stream_wire import Wire
-from mrq_core.spaces import Floats
 from store.action_log import Feedback
 from store.errors import NotFound
 
@@ -32,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 _NOTHING: Mapping[str, Any] = {}
 _JOINED = ("joined", "duplicate")
-DETOUR_EVERY = 8
 
 
 class ControlLoop:
@@ -48,7 +45,7 @@ class ControlLoop:
         is_alone: Callable[[], bool],
     ) -> None:
         """`reference` is what the client has asked for, and `policy` what it means now.
-        `is_alone`: whether there is no other loop."""
+        `is_alone`: whether there is no other loop, with which a pass could be shared."""
         self.policy = policy
         self.id = f"str_{secrets.token_hex(12)}"
         self._policies = policies
@@ -58,7 +55,6 @@ class ControlLoop:
         self._wire = wire
         self._request_id = request_id
         self._is_alone = is_alone
-        self._detour = 0
         self._asking: asyncio.Task[None] | None = None
         self._gone: NotFound | None = None
         self._reader = FrameReader(policy.actor.frames, wire)
@@ -101,9 +97,11 @@ class ControlLoop:
             require_loggable(policy, asked, as_json=True)
         if asked.mode == "sample" and asked.seed is None and self._seed is not None:
             asked.seed = (self._seed + frame.t) % (MAX_SEED + 1)
-        late = frame.deadline_ms
-        until = None if late is None else begun + int(late * 1e6)
-        forwarded = self._alone(step.rows, until) or await policy.batcher.submit(step.rows, until)
+        deadline_ms = frame.deadline_ms
+        until = None if deadline_ms is None else begun + int(deadline_ms * 1e6)
+        forwarded = policy.batcher.at_once(step.rows, until) if self._is_alone() else None
+        if forwarded is None:
+            forwarded = await policy.batcher.submit(step.rows, until)
         actions, drawn = choose_actions(actor, asked, step.rows, masks, forwarded)
         more = _NOTHING
         if asked.log or told is not None:
@@ -115,14 +113,6 @@ class ControlLoop:
         policy.measures.answered(forwarded.queue_us, total_us)
         timing = Timing(forwarded.queue_us, forwarded.compute_us, total_us)
         return self._wire.write(Reply(frame.t, actions[0].tolist(), policy.version, timing, **more))
-
-    def _alone(self, rows: Floats, until: int | None) -> Forwarded | None:
-        """Without a detour, where no other stream could share the pass. Now and then with one all
-        the same, or a client that sends many frames at once would keep the event loop."""
-        self._detour = (self._detour + 1) % DETOUR_EVERY
-        if self._detour == 0 or not self._is_alone():
-            return None
-        return self.policy.batcher.at_once(rows, until)
 
     def _told(self, outcome: Outcome) -> Feedback | None:
         """None if the action before was not logged: then nobody keeps its reward."""

@@ -4,7 +4,9 @@ No task and no timer for each frame: the socket's own task reads one, answers it
 so answers come in the frames' order. OpenAPI has no words for it; docs/reference/api.md has.
 """
 
+import asyncio
 import logging
+from itertools import count
 
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -20,6 +22,9 @@ from app.websockets import refuse
 logger = logging.getLogger(__name__)
 
 PATH = "/policies/{reference}/stream"
+# Frames after which others have their turn: of a client that sends many at once, neither the socket
+# nor a short pass would ever wait.
+BREATHE_EVERY = 8
 
 
 def stream_route(text_limit: Limit, bytes_limit: Limit) -> WebSocketRoute:
@@ -72,7 +77,9 @@ class Stream:
         await send(wire.message(loop.metadata()))
         key, limit = ("text", self.text_limit) if wire.is_text else ("bytes", self.bytes_limit)
         try:
-            while True:
+            for number in count(1):
+                if number % BREATHE_EVERY == 0:
+                    await asyncio.sleep(0)
                 message = await line.receive()
                 if message["type"] == "websocket.disconnect":
                     return
