@@ -252,28 +252,28 @@ def test_its_actions_are_logged_by_its_episodes(client: TestClient, database: Da
     assert places == [(f"{session}:1", 0), (f"{session}:1", 1), (f"{session}:2", 0), ("mine", 1)]
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "param"),
-    [
-        ({}, "t_invalid", "t"),
-        ({"t": -1}, "t_invalid", "t"),
-        ({"t": 1.0}, "t_invalid", "t"),
-        ({"t": True}, "t_invalid", "t"),
-        ({"t": 0, "session_id": 7}, "session_invalid", "session_id"),
-        ({"t": 0, "reset": 1}, "reset_invalid", "reset"),
-        ({"t": 0, "state": None}, "session_with_state", "state"),
-        ({"t": 0, "observations": [[0, 0, 0]]}, "history_with_batch", "observations"),
-        ({"session_id": None, "reset": True}, "reset_invalid", "reset"),
-        ({"session_id": None, "t": 0}, "log_invalid", "episode"),
-        ({"t": 0, "episode": "e"}, "log_invalid", "episode"),
-    ],
-)
-def test_what_no_session_takes(
-    client: TestClient, body: dict[str, Any], code: str, param: str
-) -> None:
-    one = {} if "observations" in body else {"observation": [0, 0, 0]}
-    problem = act(client, "swing", **(one | {"session_id": opened(client)["session_id"]} | body))
-    assert (problem["status"], problem["code"], problem["param"]) == (422, code, param)
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "t_invalid", "t"),
+    ({"t": -1}, "t_invalid", "t"),
+    ({"t": 1.0}, "t_invalid", "t"),
+    ({"t": True}, "t_invalid", "t"),
+    ({"t": 0, "session_id": 7}, "session_invalid", "session_id"),
+    ({"t": 0, "reset": 1}, "reset_invalid", "reset"),
+    ({"t": 0, "state": None}, "session_with_state", "state"),
+    ({"t": 0, "observations": [[0, 0, 0]]}, "history_with_batch", "observations"),
+    ({"session_id": None, "reset": True}, "reset_invalid", "reset"),
+    ({"session_id": None, "t": 0}, "log_invalid", "episode"),
+    ({"t": 0, "episode": "e"}, "log_invalid", "episode"),
+]
+
+
+def test_what_no_session_takes(client: TestClient) -> None:
+    session = opened(client)["session_id"]
+    for body, code, param in WRONG:
+        one = {} if "observations" in body else {"observation": [0, 0, 0]}
+        problem = act(client, "swing", **(one | {"session_id": session} | body))
+        told = problem["status"], problem["code"], problem["param"]
+        assert told == (422, code, param), body
 
 
 def test_a_batch_of_bytes_is_none_either(client: TestClient) -> None:
@@ -286,19 +286,18 @@ def test_a_batch_of_bytes_is_none_either(client: TestClient) -> None:
     assert answer.json()["code"] == "header_invalid"
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "int64", "bool"])
-def test_frames_are_kept_exactly(dtype: str) -> None:
-    space = Box((0,) * 3, (1,) * 3, (3,), dtype)
+def test_frames_are_kept_exactly(client: TestClient) -> None:
     kind = ObservationForm("vector", (3,), 3)
-    form = FrameForm(wire_space(space, kind), 3)
-    scale = np.float32(0.1 if "float" in dtype else 1)
-    frames = scale * np.random.default_rng(0).integers(0, 2, (5, 3)).astype(np.float32)
-    episode = Episode()
-    for t, (frame, stack) in enumerate(zip(frames, stacks(kind, frames), strict=True)):
-        step = episode.step(form, t, False, frame[np.newaxis])
-        episode.advance(step)
-        assert step.rows.dtype == np.float32
-        assert step.rows.tobytes() == stack.reshape(1, -1).astype(np.float32).tobytes()
+    for dtype in ("uint8", "int16", "float32", "float64", "int64", "bool"):
+        form = FrameForm(wire_space(Box((0,) * 3, (1,) * 3, (3,), dtype), kind), 3)
+        scale = np.float32(0.1 if "float" in dtype else 1)
+        frames = scale * np.random.default_rng(0).integers(0, 2, (5, 3)).astype(np.float32)
+        episode = Episode()
+        for t, (frame, stack) in enumerate(zip(frames, stacks(kind, frames), strict=True)):
+            step = episode.step(form, t, False, frame[np.newaxis])
+            episode.advance(step)
+            assert step.rows.dtype == np.float32
+            assert step.rows.tobytes() == stack.reshape(1, -1).astype(np.float32).tobytes()
 
 
 def test_frames_of_any_space_are_kept(

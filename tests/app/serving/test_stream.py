@@ -235,7 +235,8 @@ def test_a_late_action_is_not_sent_and_not_counted(server: Server) -> None:
         assert (answer["t"], answer["late"]) == (0, True)
         assert answer["error"]["code"] == "deadline_exceeded"
         assert "action" not in answer
-        assert "late" not in loop.step(0, deadline_ms=60_000)
+        answer = loop.step(0, deadline_ms=60_000)
+        assert answer.keys() == {"t", "action", "version", "timing"}
 
 
 def test_draws_and_masks(server: Server, database: Database, settings: Settings) -> None:
@@ -435,15 +436,15 @@ def raw(server: Server) -> Client:
     return client
 
 
-@pytest.mark.parametrize("end", [b"\x81\x81\0\0\0\0\xff", b"\x83\x80\0\0\0\0", b""])
 def test_a_client_that_breaks_off_troubles_nobody(
-    server: Server, app: FastAPI, caplog: pytest.LogCaptureFixture, end: bytes
+    server: Server, app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the middle of its frames: with text that is not UTF-8, an opcode that is none, at once."""
-    with raw(server) as client:
-        frames = [b'{"t":%d,"observation":[0.5,1,2]}' % t for t in range(50)]
-        sent = b"".join(b"\x81%c\0\0\0\0%b" % (0x80 | len(frame), frame) for frame in frames)
-        client.socket.sendall(sent + end)
+    frames = [b'{"t":%d,"observation":[0.5,1,2]}' % t for t in range(50)]
+    sent = b"".join(b"\x81%c\0\0\0\0%b" % (0x80 | len(frame), frame) for frame in frames)
+    for end in (b"\x81\x81\0\0\0\0\xff", b"\x83\x80\0\0\0\0", b""):
+        with raw(server) as client:
+            client.socket.sendall(sent + end)
     until = time.monotonic() + 10
     while app.state.streams.counts():
         assert time.monotonic() < until, "it is still open"
