@@ -117,7 +117,8 @@ class FrameReader:
         if not isinstance(box, Box) or len(value) != self._width * box.number_type.itemsize:
             return None
         numbers = np.frombuffer(value, box.number_type.newbyteorder("<"))
-        row = numbers.astype(np.float32).reshape(1, -1)
+        with np.errstate(over="ignore"):
+            row = numbers.astype(np.float32).reshape(1, -1)
         return row if np.isfinite(row).all() else None
 
     def _read_any(self, data: Any) -> StepFrame | ResetFrame:

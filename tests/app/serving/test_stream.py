@@ -321,7 +321,7 @@ def test_actions_and_their_rewards_are_logged(server: Server, database: Database
         first = loop.step(0, log=True)
         loop.step(1, log=True, reward=0.5)
         loop.step(2, reward=1.5)  # is not logged itself
-        loop.step(3, log=True, reward=2.5)
+        assert "feedback" not in loop.step(3, log=True, reward=2.5)
         again = loop.ask(type="reset", reward=-1, terminated=True)
         loop.step(0, log=True)
     found = logged_rows(database)
