@@ -67,10 +67,14 @@ class Sending:
 
 def begin(scope: Scope) -> str:
     """The request's id, which the scope has from now on."""
-    identity = f"req_{os.urandom(12).hex()}"
+    identity = new_request_id()
     scope["mrq.request_id"] = identity
     _drop_version(scope)
     return identity
+
+
+def new_request_id() -> str:
+    return f"req_{os.urandom(12).hex()}"
 
 
 def for_every_answer(identity: str) -> RawHeaders:

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
 from app import errors
 from app.auth import Authentication
 from app.body_limit import BodyLimit
@@ -46,6 +44,7 @@ from app.serving.door import ActDoor
 from app.serving.feedback_log import FeedbackLog
 from app.serving.open_streams import OpenStreams
 from app.serving.policies import LoadedPolicies
+from app.serving.quick import QuickAct
 from app.serving.sessions import Sessions
 from app.serving.stream import stream_route
 from store.catalogue import use_own_environments
@@ -62,11 +61,11 @@ MAX_CHECKS = 2
 MAX_BACKTESTS = 1
 
 
-def build() -> FastAPI:
+def build() -> Service:
     return create_app(Settings())
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Service:
     app = Service(
         title="MR.Q service",
         version="1",
@@ -101,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: Service) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
@@ -112,6 +111,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.sessions = Sessions(
         settings.session_idle_seconds, settings.max_sessions, settings.max_session_bytes
     )
+    app.state.quick = QuickAct(app.door, app.state.policies)
     app.state.action_log = ActionLog(database, settings.max_logged_actions)
     app.state.feedback_log = FeedbackLog(database, settings.feedback_seconds)
     app.state.streams = OpenStreams(settings.max_streams, settings.session_idle_seconds)

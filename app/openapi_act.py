@@ -106,6 +106,13 @@ _ACT_ANSWER: dict[str, Any] = {
         "reward": {"description": "Predicted for the action, in the environment's units."},
         "termination": {"description": "How likely the action ends the episode, 0 to 1."},
         "latent": {"type": "array", "description": "The state's embedding zs."},
+        "warnings": {
+            "type": "array",
+            "items": _STRING,
+            "description": (
+                "There only where an observation lies outside of what the policy saw in training."
+            ),
+        },
         "action_id": {"type": "string", "description": "Of a logged action, for its feedback."},
         "action_ids": {"type": "array", "items": _STRING, "description": "With `observations`."},
         "session_id": {"type": "string", "description": "As in the request."},
@@ -136,6 +143,7 @@ _ANSWER_HEADERS: dict[str, str] = {
     "X-Policy-Version": "The version that acted.",
     "X-Shape": "Of a raw answer.",
     "X-Dtype": "Of a raw answer.",
+    "X-Warnings": "Of a raw or npy answer: how many observations are unlike those of the training.",
     "Server-Timing": "Milliseconds in the queue, in the forward pass and in all.",
 }
 

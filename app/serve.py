@@ -13,7 +13,28 @@ import sys
 import uvicorn
 
 from app.main import create_app
+from app.service import Service
+from app.serving.protocol import act_protocol
 from store.settings import Settings
+
+
+def server_config(app: Service, host: str, port: int) -> uvicorn.Config:
+    settings: Settings = app.state.settings
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=act_protocol(app.quick),  # on httptools, which has four times h11's rate
+        ws="websockets-sansio",
+        # A frame a little too large is read, so that its sender hears of it in order.
+        ws_max_size=max(settings.max_body_bytes, settings.max_act_bytes) + (64 << 10),
+        ws_per_message_deflate=False,  # it would cost more than it saves at these sizes
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
 
 
 def main() -> int:
@@ -23,21 +44,7 @@ def main() -> int:
     parser.add_argument("--fd", type=int, help="a listening socket instead of host and port")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    settings = Settings()
-    config = uvicorn.Config(
-        create_app(settings),
-        host=options.host,
-        port=options.port,
-        loop="uvloop",
-        http="httptools",  # four times h11's rate
-        ws="websockets-sansio",
-        ws_max_size=max(settings.max_body_bytes, settings.max_act_bytes),
-        ws_per_message_deflate=False,  # it would cost more than it saves at these sizes
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=3,
-    )
+    config = server_config(create_app(Settings()), options.host, options.port)
     # What is there by now stays: the collector need not look through it again while clients wait.
     gc.collect()
     gc.freeze()

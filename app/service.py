@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.openapi import document_of
 from app.serving.door import ActDoor, act_reference
+from app.serving.quick import QuickAct
 
 
 class Service(FastAPI):
@@ -27,6 +28,10 @@ class Service(FastAPI):
             return
         scope["app"] = self
         await self.door(scope, receive, send, reference)
+
+    def quick(self) -> QuickAct | None:
+        """What answers act requests without ASGI; None where there has to be ASGI to observe."""
+        return None if self._is_observed else self.state.quick
 
     @cached_property
     def _is_observed(self) -> bool:

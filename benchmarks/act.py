@@ -36,18 +36,20 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def serve(app: Any, port: int) -> None:
+def serve_echo(port: int) -> None:
     uvicorn.run(
-        app, port=port, http="httptools", loop="uvloop", access_log=False, log_level="warning",
-        lifespan="off" if app is echo else "on",
+        echo, port=port, http="httptools", loop="uvloop", access_log=False, log_level="warning",
+        lifespan="off",
     )  # fmt: skip
 
 
 def serve_act(folder: str, port: int) -> None:
     from app.main import create_app
+    from app.serve import server_config
     from store.settings import Settings
 
-    serve(create_app(Settings(data_dir=Path(folder), api_key=KEY)), port)
+    app = create_app(Settings(data_dir=Path(folder), api_key=KEY))
+    uvicorn.Server(server_config(app, "127.0.0.1", port)).run()
 
 
 def prepare(folder: str) -> None:
@@ -85,6 +87,7 @@ def prepare(folder: str) -> None:
         weights_sha256="",
         form=observation_form(observations),
         masked=False,
+        seen=(np.full(17, -10.0, np.float32), np.full(17, 10.0, np.float32)),
         sample_states=np.zeros((2, 17), np.float32),
     )
     spec = {"name": "bench", "environment": {"id": "HalfCheetah-v5"}, "budget": {"total_steps": 10}}
@@ -162,7 +165,7 @@ def main() -> None:
         preparing.join()
         ports = {"echo": free_port(), "act": free_port()}
         servers = [
-            context.Process(target=serve, args=(echo, ports["echo"])),
+            context.Process(target=serve_echo, args=(ports["echo"],)),
             context.Process(target=serve_act, args=(folder, ports["act"])),
         ]
         for server in servers:

@@ -27,7 +27,7 @@ from mrq_core.model_graph import draw_model
 from mrq_core.networks import PixelEncoder, VectorEncoder
 from mrq_core.observations import ObservationForm, wire_space
 from mrq_core.policy import Policy
-from mrq_core.spaces import Space
+from mrq_core.spaces import Floats, Space
 from mrq_core.world_model import WorldModel
 
 # The first with LayerNormalization is 17. Old enough for every ONNX Runtime in use.
@@ -48,8 +48,10 @@ def export_policy(
     form: ObservationForm,
     masked: bool,
     sample_states: NDArray[Any],
+    seen: tuple[Floats, Floats] | None = None,
 ) -> PolicyBundle:
-    """`sample_states` (N, *S) become the golden pairs of the manifest."""
+    """`sample_states` (N, *S) become the golden pairs of the manifest; `seen` is the least and the
+    largest of each input, (D,) each, in training."""
     codec = action_codec(action_space)
     manifest = {
         "format_version": BUNDLE_FORMAT_VERSION,
@@ -71,6 +73,8 @@ def export_policy(
         "versions": _versions(),
         "golden": _golden(policy, action_space, sample_states),
     }
+    if seen is not None:
+        manifest["seen"] = dict(zip(("low", "high"), (ends.tolist() for ends in seen), strict=True))
     graph = _onnx(policy, codec.discrete)
     if isinstance(policy, BaselinePolicy) or isinstance(hyperparameters, Baseline):
         return PolicyBundle(graph, manifest)

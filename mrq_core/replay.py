@@ -119,6 +119,15 @@ class Replay:
     def has_eligible(self) -> bool:
         return self.tree.total > 0
 
+    def seen(self) -> tuple[Floats, Floats] | None:
+        """The least and the largest of each number of an input, (D,) each, over all frames in
+        here; None of pixels, which have all values, and before the first frame."""
+        if self.form.kind == "pixels" or not self.size:
+            return None
+        frames = self.frame[: self.size]
+        low, high = frames.min(axis=0), frames.max(axis=0)
+        return np.tile(low, self.form.history), np.tile(high, self.form.history)
+
     @property
     def nbytes(self) -> int:
         columns: list[NDArray[Any]] = [getattr(self, name) for name in COLUMNS]

@@ -114,6 +114,9 @@ class Session:
     def weights_sha256(self) -> str:
         return weights_sha256(self.agent)
 
+    def seen(self) -> tuple[Floats, Floats] | None:
+        return self.replay.seen()
+
     def save(self, directory: Path, previous: Path | None = None) -> None:
         checkpoint.save(self, directory, previous)
 

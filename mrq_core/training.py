@@ -122,6 +122,7 @@ def _evaluated(session: AnySession, evaluator: AnyEvaluator) -> Evaluated:
             form=session.environment.form,
             masked=session.environment.masked,
             sample_states=evaluation.sample_states(),
+            seen=session.seen(),
         )
 
     return Evaluated(

@@ -7,7 +7,8 @@ import orjson
 from app.inference.requests import HEADER, InferRequest
 from app.inference.tensors import ACTION, datatype
 from app.serving.answers import Answered, Reply, server_timing
-from app.serving.arrays import little_endian
+from app.serving.arrays import little_endian_bytes
+from app.serving.provenance import NO_HEADERS, fixed_headers
 
 
 def infer_reply(answered: Answered, request: InferRequest) -> Reply:
@@ -19,7 +20,7 @@ def infer_reply(answered: Answered, request: InferRequest) -> Reply:
     }
     content = b""
     if request.is_binary:
-        content = actions.astype(little_endian(actions.dtype), copy=False).tobytes()
+        content = little_endian_bytes(actions)
         output["parameters"] = {"binary_data_size": len(content)}
     else:
         output["data"] = actions.reshape(-1).tolist()
@@ -30,17 +31,10 @@ def infer_reply(answered: Answered, request: InferRequest) -> Reply:
     }
     if request.id is not None:
         body["id"] = request.id
-    total_us = answered.finish()
+    timing = server_timing(answered.forwarded, answered.finish())
     head = orjson.dumps(body)
-    headers = [
-        (b"content-length", b"%d" % (len(head) + len(content))),
-        policy.version_header,
-        server_timing(answered.forwarded, total_us),
-    ]
+    provenance = policy.provenance
     if not request.is_binary:
-        return [(b"content-type", b"application/json"), *headers], head
-    form = [
-        (b"content-type", b"application/octet-stream"),
-        (HEADER.lower().encode(), b"%d" % len(head)),
-    ]
-    return [*form, *headers], head + content
+        return Reply(provenance.json_headers, NO_HEADERS, timing, head)
+    size_of_head = fixed_headers([(HEADER.lower().encode(), b"%d" % len(head))])
+    return Reply(provenance.raw_headers, size_of_head, timing, head + content)

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.body_limit import Limit, refuse_too_large
+from app.context import RawHeaders
 from app.errors import problem_of
 from app.problem import request_id
 from app.refusals import DeadlineExceeded
@@ -76,7 +77,7 @@ class Act:
             rows, asked, masks = *typed, None
             until = deadline(begun, asked.deadline_ms)
         else:
-            asked = form.read(headers, body)
+            asked = form.reader(headers)(body)
             until = deadline(begun, asked.deadline_ms)
             if asked.held is None:
                 policy = policy or await in_time(policies, reference, until)
@@ -114,10 +115,10 @@ def first_headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(reversed(scope["headers"]))
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
-    headers, body = reply
+async def send_reply(send: Send, reply: Reply, added: RawHeaders | None = None) -> None:
+    headers = [*reply.headers, *(added or ())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": reply.body})
 
 
 async def read_all(receive: Receive, headers: Mapping[bytes, bytes], limit: Limit) -> bytes:

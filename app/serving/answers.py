@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,22 +12,43 @@ from numpy.typing import NDArray
 
 from app.context import RawHeaders
 from app.refusals import ActRefused
-from app.serving.arrays import little_endian, npy_bytes, shape_text
+from app.serving.arrays import described, little_endian_bytes, npy_bytes
 from app.serving.bundle import Actor, Reals
 from app.serving.masks import Masks
 from app.serving.passes import Forwarded
 from app.serving.policies import LivePolicy
+from app.serving.provenance import NO_HEADERS, FixedHeaders, fixed_headers
 from app.serving.requests import ActRequest
 from mrq_core.spaces import Floats
 
-Reply: TypeAlias = tuple[RawHeaders, bytes]
+# Nothing in it needs escaping: the mode is one of a few words, the id is of hexadecimal digits.
+_JSON = (
+    b'{%b%b,"mode":"%b","request_id":"%b","timing":'
+    b'{"queue_us":%d,"compute_us":%d,"batch_size":%d,"total_us":%d}}'
+)
+
+
+@dataclass(slots=True)
+class Reply:
+    """`described`: of an array, what it is. `timing`: as W3C's Server Timing has it."""
+
+    fixed: FixedHeaders
+    described: FixedHeaders
+    timing: bytes
+    body: bytes
+
+    @property
+    def headers(self) -> RawHeaders:
+        length = (b"content-length", b"%d" % len(self.body))
+        timing = (b"server-timing", self.timing)
+        return [*self.fixed.raw, *self.described.raw, length, timing]
+
+
 ReplyForm: TypeAlias = Callable[["Answered"], Reply]
 
 
 class Answered:
     """A request, the actions for it and where they come from."""
-
-    __slots__ = ("actions", "asked", "begun", "details", "forwarded", "policy", "request_id")
 
     def __init__(
         self,
@@ -51,6 +74,20 @@ class Answered:
         self.policy.measures.answered(self.forwarded.queue_us, total_us)
         return total_us
 
+    @cached_property
+    def warnings(self) -> list[str]:
+        return warnings_of(self.policy, self.forwarded, bool(self.asked.is_batch))
+
+
+def warnings_of(policy: LivePolicy, forwarded: Forwarded, is_batch: bool) -> list[str]:
+    """One for each observation that is unlike those of the training; they are counted."""
+    seen, outside = policy.actor.seen, forwarded.outside(policy.actor)
+    if seen is None or outside is None:
+        return []
+    told = seen.warnings(forwarded.rows, outside, is_batch=is_batch)
+    policy.measures.outside += len(told)
+    return told
+
 
 def choose_actions(
     actor: Actor, asked: ActRequest, rows: Floats, masks: Masks | None, forwarded: Forwarded
@@ -68,75 +105,62 @@ def choose_actions(
 
 
 def json_reply(answered: Answered) -> Reply:
+    """Put together by hand: all of it but the actions and the times is known before."""
     actions = answered.actions.tolist()
-    policy, forwarded = answered.policy, answered.forwarded
+    policy, forwarded, asked = answered.policy, answered.forwarded, answered.asked
+    named = b'"actions":%b,' if asked.is_batch else b'"action":%b,'
+    first = named % orjson.dumps(actions if asked.is_batch else actions[0])
+    if answered.details:
+        first += b"%b," % orjson.dumps(answered.details)[1:-1]
+    if answered.warnings:
+        first += b'"warnings":%b,' % orjson.dumps(answered.warnings)
     total_us = answered.finish()
-    body = orjson.dumps(
-        {
-            **({"actions": actions} if answered.asked.is_batch else {"action": actions[0]}),
-            **answered.details,
-            "policy_id": policy.id,
-            "name": policy.name,
-            "version": policy.version,
-            "checkpoint_id": policy.checkpoint_id,
-            "mode": answered.asked.mode,
-            "request_id": answered.request_id,
-            "timing": {
-                "queue_us": forwarded.queue_us,
-                "compute_us": forwarded.compute_us,
-                "batch_size": forwarded.batch_size,
-                "total_us": total_us,
-            },
-        }
+    body = _JSON % (
+        first,
+        policy.provenance.json,
+        asked.mode.encode(),
+        answered.request_id.encode(),
+        *(forwarded.queue_us, forwarded.compute_us, forwarded.batch_size, total_us),
     )
-    return [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        policy.version_header,
-        server_timing(forwarded, total_us),
-    ], body
+    return Reply(
+        policy.provenance.json_headers, NO_HEADERS, server_timing(forwarded, total_us), body
+    )
 
 
 def raw_reply(answered: Answered) -> Reply:
     """Little-endian, in C order."""
     array = _one_or_all(answered)
-    little = array.astype(little_endian(array.dtype), copy=False)
-    described = [
-        (b"x-shape", shape_text(array.shape)),
-        (b"x-dtype", str(array.dtype).encode()),
-    ]
-    return _array_reply(answered, b"application/octet-stream", little.tobytes(), described)
+    fixed, body = answered.policy.provenance.raw_headers, little_endian_bytes(array)
+    shape = described(array.dtype, array.shape)
+    return Reply(fixed, _with_warnings(answered, shape), _finish_array(answered), body)
 
 
 def npy_reply(answered: Answered) -> Reply:
-    return _array_reply(answered, b"application/x-npy", npy_bytes(_one_or_all(answered)), [])
+    fixed, body = answered.policy.provenance.npy_headers, npy_bytes(_one_or_all(answered))
+    return Reply(fixed, _with_warnings(answered, NO_HEADERS), _finish_array(answered), body)
+
+
+def _with_warnings(answered: Answered, headers: FixedHeaders) -> FixedHeaders:
+    """Of an array there is room for their number."""
+    if not answered.warnings:
+        return headers
+    return fixed_headers([*headers.raw, (b"x-warnings", b"%d" % len(answered.warnings))])
 
 
 def _one_or_all(answered: Answered) -> NDArray[Any]:
     return np.asarray(answered.actions if answered.asked.is_batch else answered.actions[0])
 
 
-def _array_reply(
-    answered: Answered, media_type: bytes, body: bytes, described: RawHeaders
-) -> Reply:
+def _finish_array(answered: Answered) -> bytes:
     if answered.details:
         text = "Only JSON has room for `return`: ask for it with `Accept: application/json`."
         raise ActRefused("return_needs_json", text, param="Accept")
-    policy = answered.policy
-    total_us = answered.finish()
-    return [
-        (b"content-type", media_type),
-        (b"content-length", b"%d" % len(body)),
-        *described,
-        (b"x-policy-id", policy.id.encode()),
-        policy.version_header,
-        server_timing(answered.forwarded, total_us),
-    ], body
+    return server_timing(answered.forwarded, answered.finish())
 
 
-def server_timing(forwarded: Forwarded, total_us: int) -> tuple[bytes, bytes]:
-    """In milliseconds, as W3C's Server Timing has it."""
-    return b"server-timing", b"queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f" % (
+def server_timing(forwarded: Forwarded, total_us: int) -> bytes:
+    """In milliseconds."""
+    return b"queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f" % (
         forwarded.queue_us / 1000,
         forwarded.compute_us / 1000,
         total_us / 1000,

@@ -13,7 +13,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from app.refusals import ActRefused
-from app.serving.requests import ActRequest, read_options
+from app.serving.provenance import FixedHeaders, fixed_headers
+from app.serving.requests import ActRequest, Reader, read_options
 
 # Of an array: what a space's numbers may be.
 DTYPES = (
@@ -35,23 +36,33 @@ _BARE_OPTIONS = {b"x-mode": "mode", b"x-session-id": "session_id"}
 OPTION_HEADERS = ("X-Mode", "X-Session-Id", *(name.decode().title() for name in _OPTIONS))
 
 
-def read_raw(headers: Mapping[bytes, bytes], body: bytes) -> ActRequest:
+def raw_reader(headers: Mapping[bytes, bytes]) -> Reader:
     """Little-endian, in C order. `X-Shape: 4,17` and `X-Dtype: float32` say what it is."""
     dtype, shape = _described(headers.get(b"x-dtype", b"float32"), headers.get(b"x-shape"))
     size = math.prod(shape) * dtype.itemsize
-    if size != len(body):
-        text = f"The body has {len(body)} bytes where X-Shape and X-Dtype make {size}."
-        details = {"expected": str(size), "got": str(len(body))}
-        raise ActRefused("binary_size_mismatch", text, param="body", **details)
-    try:
-        array = np.frombuffer(body, dtype).reshape(shape)
-    except ValueError:  # no bytes at all, in more dimensions than there can be
-        raise _bad_shape(headers.get(b"x-shape")) from None
-    return read_options(array, None, _options(headers))
+    options = read_options(None, None, _options(headers))
+
+    def read(body: bytes) -> ActRequest:
+        if size != len(body):
+            text = f"The body has {len(body)} bytes where X-Shape and X-Dtype make {size}."
+            details = {"expected": str(size), "got": str(len(body))}
+            raise ActRefused("binary_size_mismatch", text, param="body", **details)
+        try:
+            array = np.frombuffer(body, dtype).reshape(shape)
+        except ValueError:  # no bytes at all, in more dimensions than there can be
+            raise _bad_shape(headers.get(b"x-shape")) from None
+        return options.of(array)
+
+    return read
 
 
-def read_npy(headers: Mapping[bytes, bytes], body: bytes) -> ActRequest:
+def npy_reader(headers: Mapping[bytes, bytes]) -> Reader:
     """As `numpy.save` writes it; without objects, which would be code."""
+    options = read_options(None, None, _options(headers))
+    return lambda body: options.of(_read_npy(body))
+
+
+def _read_npy(body: bytes) -> NDArray[Any]:
     file = io.BytesIO(body)
     try:
         shape, dtype = _npy_header(file)
@@ -65,10 +76,10 @@ def read_npy(headers: Mapping[bytes, bytes], body: bytes) -> ActRequest:
         if len(body) - file.tell() != size:
             raise _bad_npy(f"{size} bytes must follow its header, not {len(body) - file.tell()}")
         file.seek(0)
-        array = npy.read_array(file, allow_pickle=False)
+        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
     except (ValueError, EOFError, OverflowError, MemoryError):
         raise _bad_npy("it cannot be read") from None
-    return read_options(array, None, _options(headers))
+    return array
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:
@@ -77,8 +88,15 @@ def npy_bytes(array: NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
-def shape_text(shape: tuple[int, ...]) -> bytes:
-    return ",".join(map(str, shape)).encode()
+@lru_cache(maxsize=1024)
+def described(dtype: np.dtype[Any], shape: tuple[int, ...]) -> FixedHeaders:
+    """Of an array in raw bytes."""
+    sizes = ",".join(map(str, shape)).encode()
+    return fixed_headers([(b"x-shape", sizes), (b"x-dtype", str(dtype).encode())])
+
+
+def little_endian_bytes(array: NDArray[Any]) -> bytes:
+    return array.astype(little_endian(array.dtype), copy=False).tobytes()
 
 
 def _npy_header(file: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from concurrent.futures import Executor
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -27,12 +28,21 @@ VALUES_PER_PASS = 1 << 17
 MAX_VALUES_WAITING = 1 << 25
 
 
+class Receiver(Protocol):
+    """Who waits for a pass: a future, or whatever has these three of a future's methods."""
+
+    def done(self) -> bool:
+        """Whether it is too late to tell it anything."""
+
+    def set_result(self, result: Forwarded, /) -> None: ...
+
+    def set_exception(self, exception: BaseException, /) -> None: ...
+
+
 class _Waiting:
     __slots__ = ("deadline", "result", "rows", "since")
 
-    def __init__(
-        self, rows: Floats, result: asyncio.Future[Forwarded], since: int, deadline: int | None
-    ) -> None:
+    def __init__(self, rows: Floats, result: Receiver, since: int, deadline: int | None) -> None:
         self.rows = rows
         self.result = result
         self.since = since
@@ -71,7 +81,13 @@ class MicroBatcher:
         return self._rows_waiting
 
     def submit(self, rows: Floats, deadline: int | None = None) -> asyncio.Future[Forwarded]:
-        """`rows` is (B, D). Raises `QueueFull` instead of letting the queue grow. The future raises
+        """As `enqueue`."""
+        result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
+        self.enqueue(rows, result, deadline)
+        return result
+
+    def enqueue(self, rows: Floats, receiver: Receiver, deadline: int | None = None) -> None:
+        """`rows` is (B, D). Raises `QueueFull` instead of letting the queue grow. The receiver gets
         `DeadlineExceeded` after `deadline`, a time of `perf_counter_ns`.
 
         A request that is alone is taken, however large: it would never fit otherwise.
@@ -81,14 +97,12 @@ class MicroBatcher:
                 f"{self._rows_waiting} observations wait for this policy already; "
                 f"allowed: {self._max_rows_waiting}. Try again in a second."
             )
-        loop = asyncio.get_running_loop()
         if not self._begun:
             self._begun = True
+            loop = asyncio.get_running_loop()
             loop.call_soon(self._run, loop)
-        result: asyncio.Future[Forwarded] = loop.create_future()
-        self._waiting.append(_Waiting(rows, result, time.perf_counter_ns(), deadline))
+        self._waiting.append(_Waiting(rows, receiver, time.perf_counter_ns(), deadline))
         self._rows_waiting += len(rows)
-        return result
 
     def at_once(self, rows: Floats, deadline: int | None = None) -> Forwarded | None:
         """A short pass for one request alone, without the event loop's detours; None if a pass is
@@ -139,7 +153,8 @@ class MicroBatcher:
         first = 0
         for waiting in batch:
             last = first + len(waiting.rows)
-            if _is_late(waiting):  # a late action may be taken for that of the next observation
+            # A late action may be taken for that of the next observation.
+            if waiting.deadline is not None and _is_late(waiting.deadline):
                 _refuse_late(waiting)
             elif not waiting.result.done():  # its client may have gone
                 queue_us = (done.begun - waiting.since) // 1000
@@ -160,7 +175,7 @@ class MicroBatcher:
         ):
             waiting = self._waiting.popleft()
             self._rows_waiting -= len(waiting.rows)
-            if _is_late(waiting):
+            if waiting.deadline is not None and _is_late(waiting.deadline):
                 _refuse_late(waiting)
             elif not waiting.result.done():
                 batch.append(waiting)
@@ -174,8 +189,8 @@ def _fail(batch: list[_Waiting], error: BaseException) -> None:
             waiting.result.set_exception(error)
 
 
-def _is_late(waiting: _Waiting) -> bool:
-    return waiting.deadline is not None and time.perf_counter_ns() > waiting.deadline
+def _is_late(deadline: int) -> bool:
+    return time.perf_counter_ns() > deadline
 
 
 def _refuse_late(waiting: _Waiting) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from app.inputs import history_of
 from app.refusals import PolicyBroken
 from app.serving.history import FrameForm
+from app.serving.seen import SeenRange, seen_range
 from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
 from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
@@ -37,11 +38,13 @@ class Actor:
         codec: ActionCodec,
         noise: float,
         latent: Forward | None = None,
+        seen: SeenRange | None = None,
         *,
         action_space: Space,
         history: int,
     ) -> None:
         """`latent`: to zs, where the graph gives it. `history`: frames in an observation."""
+        self.seen = seen
         self.forward = forward
         self.latent = latent
         self.observation_space = observation_space
@@ -132,14 +135,17 @@ def open_policy(policy: ServablePolicy) -> Actor:
     _check_golden(policy, codec, outputs)
     given = {output.name for output in session.get_outputs()}
     latent = _forward(session, LATENT) if LATENT in given else None
+    noise, seen = policy.manifest["exploration_noise"], seen_range(policy.manifest)
+    history = history_of(policy.manifest)
     return Actor(
         forward,
         observation_space,
         codec,
-        policy.manifest["exploration_noise"],
+        noise,
         latent,
+        seen,
         action_space=action_space,
-        history=history_of(policy.manifest),
+        history=history,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from app.errors import problem_of
 from app.refusals import ActRefused
 from app.serving.action_log import ActionLog, logged, require_loggable
-from app.serving.answers import choose_actions
+from app.serving.answers import choose_actions, warnings_of
 from app.serving.details import Chosen
 from app.serving.feedback_log import FeedbackLog
 from app.serving.history import Episode, Step
@@ -109,10 +109,14 @@ class ControlLoop:
             more = await self._written(asked, step, chosen, told)
         self._episode.advance(step)
         self._last_logged = (asked.episode or "", frame.t) if asked.log else None
+        warnings = [] if actor.seen is None else warnings_of(policy, forwarded, is_batch=False)
         total_us = (time.perf_counter_ns() - begun) // 1000
         policy.measures.answered(forwarded.queue_us, total_us)
         timing = Timing(forwarded.queue_us, forwarded.compute_us, total_us)
-        return self._wire.write(Reply(frame.t, actions[0].tolist(), policy.version, timing, **more))
+        action = actions[0].tolist()
+        return self._wire.write(
+            Reply(frame.t, action, policy.version, timing, warnings=warnings, **more)
+        )
 
     def _told(self, outcome: Outcome) -> Feedback | None:
         """None if the action before was not logged: then nobody keeps its reward."""

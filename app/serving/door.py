@@ -32,13 +32,13 @@ class ActDoor:
         try:
             if not self.key_check.knows(headers.get(b"authorization")):
                 self.key_check.admit("POST", Headers(scope=scope))
-            answer, body = await self.act.answer(scope, receive, reference, headers)
+            reply = await self.act.answer(scope, receive, reference, headers)
         except ClientDisconnect:
             return  # nobody is there to be answered
         except Exception as error:
             await error_response(scope, error)(scope, receive, Sending(send, added))
             return
-        await send_reply(send, ([*answer, *added, NO_STORE], body))
+        await send_reply(send, reply, [*added, NO_STORE])
 
 
 def is_act(path: str) -> bool:

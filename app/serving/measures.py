@@ -42,6 +42,7 @@ class PolicyMeasures:
         self.request, self.queue, self.compute = Histogram(), Histogram(), Histogram()
         self.codes: Counter[int] = Counter()  # of answers, by HTTP status
         self.observations = 0
+        self.outside = 0  # of what was seen in training
 
     def passed(self, rows: int, compute_us: int) -> None:
         self.compute.add(compute_us)
@@ -78,6 +79,9 @@ class Measures:
         observations = [(labels, each.observations) for labels, each in known]
         text = "Observations in forward passes."
         yield from _family("mrq_act_observations_total", "counter", text, observations)
+        outside = [(labels, each.outside) for labels, each in known]
+        text = "Observations outside of what the policy saw in training."
+        yield from _family("mrq_act_outside_observations_total", "counter", text, outside)
         waiting = [(_labels(*key), count) for key, count in sorted(pending.items())]
         text = "Observations that wait for a pass; one line for each policy in memory."
         yield from _family("mrq_act_pending", "gauge", text, waiting)

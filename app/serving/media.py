@@ -6,23 +6,20 @@ from dataclasses import dataclass
 from app.body import require_unpacked
 from app.refusals import UnsupportedMediaType
 from app.serving.answers import ReplyForm, json_reply, npy_reply, raw_reply
-from app.serving.arrays import read_npy, read_raw
-from app.serving.requests import ActRequest, read_request
-
-JSON = b"application/json"
-RAW = b"application/octet-stream"
-NPY = b"application/x-npy"
+from app.serving.arrays import npy_reader, raw_reader
+from app.serving.provenance import JSON, NPY, RAW
+from app.serving.requests import Reader, read_request
 
 
 @dataclass(frozen=True)
 class Form:
-    read: Callable[[Mapping[bytes, bytes], bytes], ActRequest]
+    reader: Callable[[Mapping[bytes, bytes]], Reader]  # by the headers
     reply: ReplyForm  # where the client asks for none
     is_json: bool = False
 
 
-_JSON = Form(lambda _, body: read_request(body), json_reply, is_json=True)
-_FORMS = {JSON: _JSON, RAW: Form(read_raw, raw_reply), NPY: Form(read_npy, npy_reply)}
+_JSON = Form(lambda _: read_request, json_reply, is_json=True)
+_FORMS = {JSON: _JSON, RAW: Form(raw_reader, raw_reply), NPY: Form(npy_reader, npy_reply)}
 
 
 def request_form(headers: Mapping[bytes, bytes]) -> Form:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serving.bundle import Actor, Forward
+from app.serving.seen import Outside, SeenRange
 from mrq_core.actions import FEW
 from mrq_core.spaces import Floats
 
@@ -86,7 +87,15 @@ class Pass:
             self._actions = actor.deterministic(self.outputs)
         return self._actions
 
+    def outside(self, seen: SeenRange) -> Outside | None:
+        """(B, D), made once too."""
+        if not self._looked:
+            self._outside, self._looked = seen.outside(self.rows), True
+        return self._outside
+
     _actions: NDArray[Any] | None = None
+    _outside: Outside | None = None
+    _looked = False
 
 
 class Forwarded:
@@ -121,3 +130,15 @@ class Forwarded:
     def actions(self, actor: Actor) -> NDArray[Any]:
         """Deterministic ones, without masks."""
         return self.shared.actions(actor)[self.first : self.last]
+
+    def outside(self, actor: Actor) -> Outside | None:
+        """(B, D), of this request, or None: which values the policy did not meet in training."""
+        if actor.seen is None or (outside := self.shared.outside(actor.seen)) is None:
+            return None
+        own = outside[self.first : self.last]
+        return own if own.any() else None
+
+    @property
+    def rows(self) -> Floats:
+        """(B, D), of this request."""
+        return self.shared.rows[self.first : self.last]

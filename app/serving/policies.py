@@ -15,6 +15,7 @@ from app.serving import bundle
 from app.serving.batching import MicroBatcher
 from app.serving.measures import Measures, PolicyMeasures
 from app.serving.passes import measure_cost
+from app.serving.provenance import Provenance
 from app.serving.typed_json import TypedReader
 from app.serving.world import LiveWorld, open_world
 from store.database import Database
@@ -45,7 +46,7 @@ class LivePolicy:
     latent: MicroBatcher | None  # the state's embedding instead of the action
     has_model: bool
     measures: PolicyMeasures
-    version_header: tuple[bytes, bytes]
+    provenance: Provenance
 
 
 @dataclass(slots=True)
@@ -226,7 +227,9 @@ class LoadedPolicies:
             and MicroBatcher(actor.latent, width, cost=cost, thread=self._thread),
             has_model="model" in servable.manifest,
             measures=measures,
-            version_header=(b"x-policy-version", str(servable.version).encode()),
+            provenance=Provenance(
+                servable.id, servable.name, servable.version, servable.checkpoint_id
+            ),
         )
 
     def _size(self) -> int:

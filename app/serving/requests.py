@@ -1,8 +1,8 @@
 """What a client may ask of `act`, read from JSON or from headers, with a code for each mistake."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -41,6 +41,19 @@ class ActRequest:
     episode: str | None = None
     t: int | None = None
     held: Held | None = None
+
+    def of(self, value: Any) -> "ActRequest":
+        """The same of another value."""
+        return replace(self, value=value)
+
+    @property
+    def is_plain(self) -> bool:
+        """Asks for the deterministic action and nothing else."""
+        more = self.mask is not None or self.returns or self.log or self.held is not None
+        return self.mode == "deterministic" and not more
+
+
+Reader: TypeAlias = Callable[[bytes], ActRequest]  # of bodies
 
 
 def read_object(body: bytes) -> dict[str, Any]:

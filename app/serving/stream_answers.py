@@ -24,6 +24,7 @@ class Reply(msgspec.Struct, omit_defaults=True, gc=False):
     timing: Timing
     action_id: str | None = None
     feedback: str | None = None  # what became of the reward, if it did not join
+    warnings: list[str] = []
 
 
 def metadata(

@@ -5,6 +5,7 @@ Whatever does not fit - another kind of space, a rarer field, any mistake - is N
 would not be there.
 """
 
+import struct
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +22,7 @@ _NESTED: tuple[Any, ...] = (
     list[list[list[list[float]]]],
 )
 _ABSENT = msgspec.UNSET
+_FLOATS = np.dtype("<f4")
 
 
 class TypedReader:
@@ -29,6 +31,8 @@ class TypedReader:
         self._max_batch = max_batch
         self._shape = space.shape if isinstance(space, Box) else ()
         self._size = space.flat_size
+        # For a single row it costs half of what numpy does; with "<" it refuses what is too large.
+        self._pack = struct.Struct(f"<{self._size}f").pack
 
     def read(self, body: bytes) -> tuple[Floats, ActRequest] | None:
         """(B, D), and the rest of the request."""
@@ -52,9 +56,11 @@ class TypedReader:
     def _row(self, value: Any) -> Floats | None:
         if len(self._shape) != 1:
             return self._rows([value])
-        if len(value) != self._size or max(value) > _LARGEST or min(value) < -_LARGEST:
+        try:
+            packed = self._pack(*value)
+        except (struct.error, OverflowError):  # another number of them; too large for a float32
             return None
-        return np.fromiter(value, np.float32, self._size).reshape(1, -1)
+        return np.frombuffer(packed, _FLOATS).reshape(1, -1)
 
     def _rows(self, values: list[Any]) -> Floats | None:
         try:

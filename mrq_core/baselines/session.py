@@ -20,6 +20,7 @@ from mrq_core.errors import MissingPackage, NonFiniteError
 from mrq_core.progress import Alive, unheard
 from mrq_core.run import End, TrainingRun
 from mrq_core.session import Episode, begin_episode
+from mrq_core.spaces import Floats
 
 INSTALL = "pip install 'mrq-service[baselines]'"
 
@@ -60,6 +61,10 @@ class BaselineSession:
 
     def policy(self) -> BaselinePolicy:
         return self.learner.policy()
+
+    def seen(self) -> tuple[Floats, Floats] | None:
+        """Unknown: not every library keeps what it learnt from."""
+        return None
 
     def weights_sha256(self) -> str:
         return arrays_sha256(self.learner.networks())

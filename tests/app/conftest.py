@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.serve import server_config
+from app.service import Service
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import BEARER
@@ -27,7 +29,7 @@ from tests.app.importing import (
 
 
 @pytest.fixture
-def app(settings: Settings, database: Database) -> FastAPI:
+def app(settings: Settings, database: Database) -> Service:
     return create_app(settings)
 
 
@@ -45,12 +47,14 @@ def stranger(app: FastAPI, client: TestClient) -> TestClient:
 
 
 @pytest.fixture
-def serve(app: FastAPI) -> Iterator[Callable[[], str]]:
-    """Starts uvicorn as the service does, on a free port of the loopback. Gives the base URL."""
-    config = uvicorn.Config(
-        app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=3
-    )
-    server = uvicorn.Server(config)
+def server(app: Service) -> uvicorn.Server:
+    """As the service has it; `serve` starts it."""
+    return uvicorn.Server(server_config(app, "127.0.0.1", 0))
+
+
+@pytest.fixture
+def serve(server: uvicorn.Server) -> Iterator[Callable[[], str]]:
+    """Starts uvicorn on a free port of the loopback. Gives the base URL."""
     thread = threading.Thread(target=server.run)
 
     def start() -> str:

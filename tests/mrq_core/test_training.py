@@ -201,6 +201,21 @@ def test_an_evaluated_policy_can_be_exported() -> None:
     assert bundles[0].onnx != bundles[-1].onnx
 
 
+def test_an_export_says_what_was_seen_in_training() -> None:
+    session = Session(tiny_run())
+    assert session.seen() is None
+    for _ in range(60):
+        session.advance()
+    frames = session.replay.frame[: session.replay.size]
+    bundles = [event.export_policy() for event in train(tiny_run()) if isinstance(event, Evaluated)]
+
+    low, high = session.seen() or (None, None)
+    np.testing.assert_array_equal(low, frames.min(axis=0))
+    np.testing.assert_array_equal(high, frames.max(axis=0))
+    assert "seen" not in bundles[0].manifest
+    assert np.shape(bundles[-1].manifest["seen"]["low"]) == (4,)
+
+
 def test_even_a_one_step_episode_gives_golden_pairs() -> None:
     run = tiny_run(
         "Scripted-v0", environment_kwargs={"length": 1}, total_steps=1, evaluation_episodes=1

@@ -229,6 +229,17 @@ def test_bytes_of_a_space_that_is_no_array(
         assert loop.step(0, 1)["action"] == server.act("cells", observation=1)["action"]
 
 
+def test_it_warns_of_what_was_not_seen_in_training(
+    server: Server, database: Database, settings: Settings
+) -> None:
+    seen = {"low": [-1.0] * 3, "high": [1.0] * 3}
+    trained_job(database, settings, linear_bundle(seen=seen), name="careful")
+    with server.loop("careful") as loop:
+        assert "warnings" not in loop.step(0)
+        (warning,) = loop.step(1, [0.5, 3.0, 0.0])["warnings"]
+        assert "1 is 3, seen -1 to 1" in warning
+
+
 def test_a_late_action_is_not_sent_and_not_counted(server: Server) -> None:
     with server.loop() as loop:
         answer = loop.step(0, deadline_ms=1e-6)
