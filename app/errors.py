@@ -31,6 +31,8 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     domain.TransitionRefused: 409,
     domain.NotReady: 409,
     domain.Pinned: 409,
+    domain.AliasMoved: 409,
+    domain.TrafficMoved: 409,
     domain.NotEvaluated: 409,
     domain.SequenceTaken: 409,
     domain.FeedbackRefused: 409,

@@ -16,6 +16,7 @@ from app.pages import group_routes as group_pages
 from app.pages import routes as pages
 from app.pages.errors import error_page
 from app.routes import (
+    aliases,
     backtests,
     batch,
     compare,
@@ -36,6 +37,7 @@ from app.routes import (
     results,
     session,
     sessions,
+    traffic,
 )
 from app.service import Service
 from app.serving.act import Act, act_route
@@ -89,7 +91,7 @@ def create_app(settings: Settings) -> Service:
     infer = Infer(settings.max_batch, usual_limit(settings), array_limit(settings))
     app.router.routes.extend(infer_routes(infer))
     of_jobs = (jobs, batch, lifecycle, groups, compare, results, files, events)
-    of_policies = (imports, policies, sessions, imagine, feedback, inference)
+    of_policies = (imports, policies, aliases, traffic, sessions, imagine, feedback, inference)
     of_data = (backtests, datasets, environments)
     for module in (*of_jobs, *of_policies, *of_data, health, metrics, session):
         app.include_router(module.router)

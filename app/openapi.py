@@ -15,12 +15,14 @@ from app.openapi_inference import ERROR as INFERENCE_ERROR
 from app.openapi_inference import infer_operations
 from app.problem import MEDIA_TYPE
 from app.routes import datasets, imports
+from app.routes.aliases import AliasMove
 from app.routes.batch import Batch
 from app.routes.feedback import GivenFeedback, OfLog
 from app.routes.imagine import Imagination
 from app.routes.jobs import Revision
 from app.routes.lifecycle import Cancellation, Extension
 from app.routes.policies import Promotion
+from app.routes.traffic import TrafficSettings
 from app.serving.act import PATH
 from mrq_core.layout import AGENT, EPISODE, LOOSE, STATE
 from store.dataset_formats import FORMATS
@@ -37,10 +39,13 @@ _BODIES: dict[str, type[BaseModel]] = {
     "/job-groups/{group_id}/cancel": Cancellation,
     "/job-groups/{group_id}/extend": Extension,
     "/policies": Promotion,
+    "/policies/{name}/aliases/{alias}": AliasMove,
+    "/policies/{name}/traffic": TrafficSettings,
     "/policies/{reference}/imagine": Imagination,
     "/policies/{reference}/feedback": GivenFeedback,
     "/policies/{reference}/feedback/dataset": OfLog,
 }
+_PUT = frozenset({"/policies/{name}/aliases/{alias}", "/policies/{name}/traffic"})
 _OPTIONAL = frozenset({"/jobs/{job_id}/cancel", "/job-groups/{group_id}/cancel"})
 _OVERRIDES = {
     "type": "object",
@@ -97,7 +102,8 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, model in _BODIES.items():
         body = _body({"$ref": _REF + model.__name__}, required=path not in _OPTIONAL)
-        document["paths"][path]["post"]["requestBody"] = body
+        method = "put" if path in _PUT else "post"
+        document["paths"][path][method]["requestBody"] = body
     revision = _body({"$ref": _REF + Revision.__name__})
     document["paths"]["/jobs/{job_id}"]["patch"]["requestBody"] = revision
     document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)

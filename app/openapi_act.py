@@ -162,7 +162,10 @@ def act_operation() -> dict[str, Any]:
                 "name": "reference",
                 "in": "path",
                 "required": True,
-                "description": "`pol_...`, `name` (its newest version) or `name:3`.",
+                "description": (
+                    "`pol_...`, `name` (its newest version, or what its traffic says), `name:3` or "
+                    "`name@alias`."
+                ),
                 "schema": _STRING,
             },
             *(

@@ -10,6 +10,7 @@ import asyncio
 import multiprocessing
 import socket
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,8 +53,9 @@ def serve_act(folder: str, port: int) -> None:
     uvicorn.Server(server_config(app, "127.0.0.1", port)).run()
 
 
-def prepare(folder: str) -> None:
-    """A job that succeeded with an untrained policy of the paper's size."""
+def prepare(folder: str, seed: int = 0) -> None:
+    """A job that succeeded with an untrained policy of the paper's size; of the same name as the
+    last one's, so that its policy is the next version."""
     from mrq_core.actions import action_codec
     from mrq_core.agent import Agent
     from mrq_core.config import Hyperparameters
@@ -75,7 +77,7 @@ def prepare(folder: str) -> None:
     migrate(database)
     observations = Box((-1.0,) * 17, (1.0,) * 17, (17,))
     actions = Box((-1.0,) * 6, (1.0,) * 6, (6,))
-    agent = Agent(Hyperparameters(), (17,), action_codec(actions).action_dim, seed=0)
+    agent = Agent(Hyperparameters(), (17,), action_codec(actions).action_dim, seed=seed)
     exported = export_policy(
         policy_of(agent),
         environment_id="HalfCheetah-v5",
@@ -101,6 +103,16 @@ def prepare(folder: str) -> None:
     record_evaluation(database, claim, result, bundle, keep=1)
     succeed(database, claim, weights_sha256=None)
     database.dispose()
+
+
+def in_another_process(target: object, *arguments: object) -> None:
+    """Neither torch nor a database's connections belong into the one that measures."""
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=target, args=arguments)  # type: ignore[arg-type]
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit("The policies to measure could not be made.")
 
 
 def request(path: str) -> bytes:

@@ -165,7 +165,9 @@ def _policy_commands() -> None:
 
 @policy.command("export")
 def export(
-    reference: Annotated[str, typer.Argument(help="pol_..., a name (its newest) or name:3.")],
+    reference: Annotated[
+        str, typer.Argument(help="pol_..., a name (its newest), name:3 or name@alias.")
+    ],
     folder: Annotated[Path, typer.Argument(help="A new one, or an empty one.")],
     url: Annotated[str, typer.Option(help="Where the service answers.")] = "http://127.0.0.1:8000",
     data_dir: DataDir = None,

@@ -27,6 +27,7 @@ from store.tables import (
     MetricPoint,
     Policy,
 )
+from store.uses import require_unused
 
 # Of the jobs that forbid it, in the message.
 NAMED = 5
@@ -53,7 +54,7 @@ def delete_job(database: Database, job_id: str, *, with_policies: bool = False) 
                 phase=job.status,
             )
         if with_policies:
-            session.execute(delete(Policy).where(Policy.job_number == job.number))
+            _delete_policies(session, job)
         _refuse_if_pinned(session, job)
         _refuse_if_awaited(session, job)
         _set_mark(session, job, now_ms())
@@ -92,6 +93,12 @@ def _locked(session: Session, job_id: str, which: ColumnElement[bool]) -> Job:
     if job is None:
         raise NotFound("job", job_id)
     return job
+
+
+def _delete_policies(session: Session, job: Job) -> None:
+    policies = session.scalars(select(Policy).where(Policy.job_number == job.number)).all()
+    require_unused(session, policies, param="with_policies")
+    session.execute(delete(Policy).where(Policy.job_number == job.number))
 
 
 def _refuse_if_pinned(session: Session, job: Job) -> None:

@@ -16,6 +16,8 @@ DomainError
 ├── SequenceTaken         an episode has an action at this place
 ├── FeedbackRefused       an action has other feedback, or its time is over
 ├── Pinned                something else still needs it
+├── AliasMoved            it does not mean what the request expected
+├── TrafficMoved          it was changed since
 ├── DatasetTooLarge
 ├── FileGone              a row names it, and it is not there
 ├── StorageUnreachable    nothing is known of what the object store holds
@@ -103,6 +105,18 @@ class FeedbackRefused(DomainError):
 
 class Pinned(DomainError):
     code = "pinned"
+
+
+class AliasMoved(DomainError):
+    """`current_version` is what it means now; None if there is no such alias."""
+
+    code = "alias_moved"
+
+
+class TrafficMoved(DomainError):
+    """`current_revision`: None if a name has no traffic settings."""
+
+    code = "traffic_moved"
 
 
 class NotReady(DomainError):

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, undefer
 
+from store.aliases import find_aliased
 from store.clock import now_ms
 from store.cursor import decode_cursor, encode_cursor
 from store.database import Database
@@ -17,6 +18,7 @@ from store.ids import new_id, require_storable
 from store.ownership import Claim, update_owned
 from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Checkpoint, Evaluation, Job, Policy, PolicyName
+from store.uses import require_unused
 from store.versions import find_version, next_version
 
 
@@ -131,18 +133,23 @@ def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Polic
 
 
 def delete_policy(database: Database, reference: str) -> Policy:
-    """For good: its checkpoint may go with its job then, and its version never comes back."""
+    """For good: its checkpoint may go with its job then, and its version never comes back. Raises
+    `Pinned` while an alias or the traffic of its name needs it."""
     with database.write() as session:
         policy = find_policy(session, reference)
+        # The job before the name, in the order in which a promotion takes them.
+        job = session.get_one(Job, policy.job_number, with_for_update=True)
+        require_unused(session, [policy], param="reference")
         session.delete(policy)
-        job = session.get_one(Job, policy.job_number)
         data = {"policy_id": policy.id, "name": policy.name, "version": policy.version}
         append_event(session, job.number, "policy_deleted", data, attempt=job.epoch)
         return policy
 
 
 def find_policy(session: Session, reference: str) -> Policy:
-    """`pol_...`, `name` (its newest version) or `name:3`."""
+    """`pol_...`, `name` (its newest version), `name:3` or `name@alias`."""
+    if "@" in reference:
+        return find_aliased(session, reference)
     return find_version(session, Policy, reference)
 
 

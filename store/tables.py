@@ -272,6 +272,45 @@ class Policy(Table):
     created_at: Mapped[int]
 
 
+class PolicyAlias(Table):
+    """A word for one version of a name, which may come to mean another: `name@alias`."""
+
+    __tablename__ = "policy_aliases"
+    __table_args__ = (Index("ix_policy_aliases_policy_id", "policy_id"),)  # for ON DELETE RESTRICT
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    policy_id: Mapped[str] = mapped_column(ForeignKey("policies.id", ondelete="RESTRICT"))
+    moved_at: Mapped[int]
+
+
+class PolicyAliasMove(Table):
+    """What an alias meant before and after: kept when it, or a version, is deleted."""
+
+    __tablename__ = "policy_alias_moves"
+    __table_args__ = (Index("ix_policy_alias_moves_name_alias_number", "name", "alias", "number"),)
+
+    number: Mapped[int] = mapped_column(RowNumber, primary_key=True)  # order of the moves
+    name: Mapped[str]
+    alias: Mapped[str]
+    from_version: Mapped[int | None]  # none: it was made
+    to_version: Mapped[int | None]  # none: it was deleted
+    at: Mapped[int]
+
+
+class PolicyTraffic(Table):
+    """Which versions act for a bare name. Without routes: its newest one. The row stays then, so
+    that a revision never comes back."""
+
+    __tablename__ = "policy_traffic"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    revision: Mapped[int]
+    routes: Mapped[list[Any]]  # of {"version": 3, "weight": 0.9}
+    shadow: Mapped[list[Any]]  # versions
+    updated_at: Mapped[int]
+
+
 class DatasetName(Table):
     """The newest version that a name ever had, as of policies."""
 

@@ -25,6 +25,21 @@ def next_version(session: Session, counter: type[PolicyName | DatasetName], name
     return version
 
 
+def lock_name(session: Session, name: str) -> None:
+    """Whoever changes what a policy's name means does so one after the other. Raises `NotFound`."""
+    require_storable("policy", name)
+    query = select(PolicyName.name).where(PolicyName.name == name).with_for_update()
+    if session.scalars(query).one_or_none() is None:
+        raise NotFound("policy", name)
+
+
+def require_name(session: Session, name: str) -> None:
+    """Raises `NotFound` for a name that no policy ever had."""
+    require_storable("policy", name)
+    if session.get(PolicyName, name) is None:
+        raise NotFound("policy", name)
+
+
 def find_version(
     session: Session,
     table: type[Versioned],

@@ -69,4 +69,7 @@ class Infer(Act):
         forwarded = await policy.batcher.submit(rows, until)
         actions, _ = choose_actions(policy.actor, asked, rows, masks, forwarded)
         answered = Answered(policy, request_id(scope), asked, actions, forwarded, NOTHING, begun)
-        return infer_reply(answered, request)
+        made = infer_reply(answered, request)
+        if policies.traffic:
+            policies.mirror(reference, policy, rows, masks, forwarded)
+        return made

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.concurrency import run_in_threadpool
 
 from app.deps import DatabaseDep, JobDep, PoliciesDep, ReadSession, SettingsDep
 from app.pages.assets import serve_asset
@@ -17,7 +18,6 @@ from app.pages.questions import ask_cancel, ask_promote
 from app.pages.rendering import page
 from app.pages.theme import remember_theme
 from store.checkpoint_files import find_checkpoint
-from store.jobs import get_job
 from store.lifecycle import cancel_job, pause_job, resume_job, retry_job
 
 router = APIRouter(include_in_schema=False)
@@ -102,11 +102,12 @@ def ask_to_promote(
 
 
 @router.post("/ui/jobs/{job_id}/promote")
-def promote_one(database: DatabaseDep, loaded: PoliciesDep, job_id: str, form: FormDep) -> Response:
-    with database.read() as session:  # given back before a connection to write is asked for
-        job = get_job(session, job_id)
-        checkpoint = find_checkpoint(session, job, field(form, "checkpoint_id"))
-    promote(database, loaded, checkpoint, field(form, "name"))
+async def promote_one(
+    database: DatabaseDep, loaded: PoliciesDep, job_id: str, form: FormDep
+) -> Response:
+    checkpoint_id, name = field(form, "checkpoint_id"), field(form, "name")
+    name = await run_in_threadpool(promote, database, job_id, checkpoint_id, name)
+    await loaded.moved(name)
     return _see(job_id)
 
 

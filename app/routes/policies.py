@@ -4,19 +4,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from app.answers import Json, page
 from app.body import JsonBody, parse
 from app.deps import DatabaseDep, PoliciesDep, ReadSession
 from app.schemas import Page, PolicyView
 from app.views import policy_view, policy_views
+from store.database import Database
 from store.jobs import get_job
 from store.policies import delete_policy, find_policy, list_policies, promote_checkpoint
 from store.spec import Name
 
 router = APIRouter(prefix="/policies", tags=["policies"])
 
-Reference = Annotated[str, Path(max_length=160, description="`pol_...`, `name` or `name:3`.")]
+Reference = Annotated[
+    str, Path(max_length=160, description="`pol_...`, `name`, `name:3` or `name@alias`.")
+]
 
 
 class Promotion(BaseModel):
@@ -36,15 +40,16 @@ class PolicyQuery(BaseModel):
 
 
 @router.post("", status_code=201, response_model=PolicyView)
-def create_policy(body: JsonBody, database: DatabaseDep, policies: PoliciesDep) -> Json:
-    promotion = parse(Promotion, body)
-    policy = promote_checkpoint(
-        database, promotion.checkpoint_id, promotion.name, force=promotion.force
-    )
-    policies.forget_name(policy.name)
+async def create_policy(body: JsonBody, database: DatabaseDep, policies: PoliciesDep) -> Json:
+    shown = await run_in_threadpool(_promote, database, parse(Promotion, body))
+    await policies.moved(shown["name"])
+    return Json(shown, 201, {"Location": shown["links"]["self"]})
+
+
+def _promote(database: Database, asked: Promotion) -> PolicyView:
+    policy = promote_checkpoint(database, asked.checkpoint_id, asked.name, force=asked.force)
     with database.read() as session:
-        shown = policy_view(session, policy)
-    return Json(shown, 201, {"Location": f"/policies/{policy.id}"})
+        return policy_view(session, policy)
 
 
 @router.get("", response_model=Page[PolicyView])
@@ -55,9 +60,10 @@ def get_policies(query: Annotated[PolicyQuery, Query()], session: ReadSession) -
 
 
 @router.delete("/{reference}", status_code=204, response_class=Response)
-def remove_policy(reference: Reference, database: DatabaseDep, policies: PoliciesDep) -> None:
-    """For good. Of a name, its newest version: the one before it is the newest then."""
-    policies.forget_policy(delete_policy(database, reference).id)
+async def remove_policy(reference: Reference, database: DatabaseDep, policies: PoliciesDep) -> None:
+    """For good. Of a name, its newest version: the one before it is the newest then. 409 while an
+    alias or the traffic of its name needs it."""
+    policies.forget_policy((await run_in_threadpool(delete_policy, database, reference)).id)
 
 
 @router.get("/{reference}", response_model=PolicyView)

@@ -31,7 +31,7 @@ class SessionView(BaseModel):
 @router.post("", status_code=201, response_model=SessionView)
 async def open_session(reference: Reference, policies: PoliciesDep, sessions: SessionsDep) -> Json:
     """Takes no body. Of a name or an alias, the version that it means now."""
-    session = sessions.open(await policies.get(reference))
+    session = sessions.open(await policies.acting(reference))
     location = f"/policies/{session.policy_id}/sessions/{session.id}"
     return Json(_view(sessions, session), 201, {"Location": location})
 

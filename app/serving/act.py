@@ -93,6 +93,8 @@ class Act:
             batch = len(rows) if asked.is_batch else None
             masks = read_masks(policy.actor.codec, asked.mask, batch)
         if asked.log:
+            if turn is None and asked.episode is not None and policies.traffic:
+                policy = await policies.of_episode(reference, asked.episode, policy)
             require_loggable(policy, asked, (reply or form.reply) is json_reply)
         forwarded = await policy.batcher.submit(rows, until)
         actions, drawn = choose_actions(policy.actor, asked, rows, masks, forwarded)
@@ -107,7 +109,10 @@ class Act:
             told = turn.end()
             more = {**more, **told} if (reply or form.reply) is json_reply else more
         answered = Answered(policy, request_id(scope), asked, actions, forwarded, more, begun)
-        return (reply or form.reply)(answered)
+        made = (reply or form.reply)(answered)
+        if policies.traffic:
+            policies.mirror(reference, policy, rows, masks, forwarded)
+        return made
 
 
 def first_headers(scope: Scope) -> dict[bytes, bytes]:
@@ -145,10 +150,10 @@ def deadline(begun: int, deadline_ms: float | None) -> int | None:
 
 async def in_time(policies: LoadedPolicies, reference: str, until: int | None) -> LivePolicy:
     if until is None:
-        return await policies.get(reference)
+        return await policies.acting(reference)
     left = (until - time.perf_counter_ns()) / 1e9
     try:
-        return await asyncio.wait_for(policies.get(reference), max(0.0, left))
+        return await asyncio.wait_for(policies.acting(reference), max(0.0, left))
     except TimeoutError:
         text = "The policy was not loaded before the deadline of this request."
         raise DeadlineExceeded(text, param="deadline_ms") from None

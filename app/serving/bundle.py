@@ -154,7 +154,10 @@ def open_session(graph: bytes) -> Any:
     # A second thread gains nothing at these sizes and takes a core from the trainer.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    # It keeps them in case that its providers are exchanged, and they are half of its memory.
+    session._model_bytes = None
+    return session
 
 
 def _forward(session: Any, output: str) -> Forward:

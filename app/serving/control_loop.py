@@ -155,7 +155,7 @@ class ControlLoop:
         reference = self._reference
         if frame.version is not None:
             reference = f"{self.policy.name}:{frame.version}"
-        policy = await self._policies.get(reference)
+        policy = await self._policies.acting(reference)
         more = {} if told is None else await self._given(told)
         self._take(policy)
         self._gone = None
@@ -168,7 +168,7 @@ class ControlLoop:
         """The newest meaning acts on, if it sees the same frames."""
         newest = self._policies.at_hand(self._reference)
         if newest is None:
-            newest = await self._policies.get(self._reference)
+            newest = await self._policies.acting(self._reference)
         if newest.actor.frames.digest == self.policy.actor.frames.digest:
             self._take(newest)
 

@@ -6,7 +6,7 @@ it. They outlive a policy's leaving the memory.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 # Seconds. A pass of the paper's size begins at 70 us.
 BOUNDS = (
@@ -14,6 +14,7 @@ BOUNDS = (
     *(10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1.0),
 )
 _BOUNDS_US = tuple(round(1e6 * bound) for bound in BOUNDS)
+Samples = Sequence[tuple[str, float]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -68,51 +69,55 @@ class Measures:
         return "\n".join([*self._lines(pending), ""])
 
     def _lines(self, pending: Mapping[tuple[str, int], int]) -> Iterator[str]:
-        known = [(_labels(*key), measures) for key, measures in sorted(self._policies.items())]
-        codes = [*((labels, each.codes) for labels, each in known), (_labels("", 0), self.lost)]
+        known = [(labels_of(*key), measures) for key, measures in sorted(self._policies.items())]
+        codes = [*((labels, each.codes) for labels, each in known), (labels_of("", 0), self.lost)]
         answers = [
             (f'{labels},code="{code}"', count)
             for labels, counted in codes
             for code, count in sorted(counted.items())
         ]
-        yield from _family("mrq_act_requests_total", "counter", "Requests answered.", answers)
+        yield from family("mrq_act_requests_total", "counter", "Requests answered.", answers)
         observations = [(labels, each.observations) for labels, each in known]
         text = "Observations in forward passes."
-        yield from _family("mrq_act_observations_total", "counter", text, observations)
+        yield from family("mrq_act_observations_total", "counter", text, observations)
         outside = [(labels, each.outside) for labels, each in known]
         text = "Observations outside of what the policy saw in training."
-        yield from _family("mrq_act_outside_observations_total", "counter", text, outside)
-        waiting = [(_labels(*key), count) for key, count in sorted(pending.items())]
+        yield from family("mrq_act_outside_observations_total", "counter", text, outside)
+        waiting = [(labels_of(*key), count) for key, count in sorted(pending.items())]
         text = "Observations that wait for a pass; one line for each policy in memory."
-        yield from _family("mrq_act_pending", "gauge", text, waiting)
+        yield from family("mrq_act_pending", "gauge", text, waiting)
         for part, text in (
             ("request", "From the request's head to its answer."),
             ("queue", "Of it, waiting for a pass."),
             ("compute", "Forward passes; their number is that of batches."),
         ):
             name = f"mrq_act_{part}_duration_seconds"
-            yield from _head(name, "histogram", text)
+            yield from head(name, "histogram", text)
             for labels, measures in known:
                 yield from getattr(measures, part).lines(name, labels)
 
 
 def gauge(name: str, text: str, counts: Mapping[tuple[str, int], int]) -> Iterator[str]:
     """Of a policy's name and version."""
-    samples = [(_labels(*key), count) for key, count in sorted(counts.items())]
-    yield from _family(name, "gauge", text, samples)
+    samples = [(labels_of(*key), count) for key, count in sorted(counts.items())]
+    yield from family(name, "gauge", text, samples)
 
 
-def _family(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> Iterator[str]:
-    yield from _head(name, kind, text)
+def family(name: str, kind: str, text: str, samples: Samples) -> Iterator[str]:
+    """`samples`: labels and value."""
+    yield from head(name, kind, text)
     for labels, value in samples:
         yield f"{name}{{{labels}}} {value}"
 
 
-def _head(name: str, kind: str, text: str) -> Iterator[str]:
+def head(name: str, kind: str, text: str) -> Iterator[str]:
     yield f"# HELP {name} {text}"
     yield f"# TYPE {name} {kind}"
 
 
-def _labels(policy: str, version: int) -> str:
+def labels_of(policy: str, version: int | None = None) -> str:
+    """Version 0: of a request that reached none."""
     escaped = policy.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    if version is None:
+        return f'policy="{escaped}"'
     return f'policy="{escaped}",version="{version or ""}"'

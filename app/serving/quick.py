@@ -107,7 +107,10 @@ class QuickAct:
         actions, _ = choose_actions(policy.actor, asked, order.rows, None, forwarded)
         identity = new_request_id()
         answered = Answered(policy, identity, asked, actions, forwarded, NOTHING, order.begun)
-        return identity, order.plan.reply(answered)
+        reply = order.plan.reply(answered)
+        if self._policies.traffic:
+            self._policies.mirror(order.plan.reference, policy, order.rows, None, forwarded)
+        return identity, reply
 
     def refusal(self, plan: Plan, error: Exception) -> tuple[int, RawHeaders, bytes]:
         """The status, all headers, and the body: as the door would have answered."""

@@ -45,7 +45,7 @@ class Stream:
         try:
             wire = choose_wire(scope["subprotocols"])
             streams.require_room()
-            policy = await state.policies.get(reference)
+            policy = await state.policies.acting(reference)
         except Exception as error:
             state.policies.count_failure(reference, problem_of(error).status)
             await refuse(scope, receive, send, error)

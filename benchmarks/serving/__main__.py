@@ -6,7 +6,6 @@ paper's size: 17 observations, 512 wide, 6 actions. Other servers: see `make pee
 """
 
 import argparse
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.act import prepare
+from benchmarks.act import in_another_process, prepare
 from benchmarks.provenance import commit
 from benchmarks.serving.contenders import Contender, floor, ours, peers, running, usual
 from benchmarks.serving.generator import Generator
@@ -52,11 +51,7 @@ def main() -> None:
 
 
 def _prepare(folder: Path) -> Path:
-    """In a process of its own: it imports torch."""
-    context = multiprocessing.get_context("spawn")
-    preparing = context.Process(target=prepare, args=(str(folder),))
-    preparing.start()
-    preparing.join()
+    in_another_process(prepare, str(folder))
     return _model(folder)
 
 

@@ -14,6 +14,8 @@ from app.inference import views as inference
 from app.inference.infer import PATHS
 from app.inference.requests import FIELDS as INFER_FIELDS
 from app.inference.requests import INPUT_FIELDS, OUTPUT_FIELDS, PARAMETERS
+from app.routes.aliases import AliasMoveView, AliasView
+from app.routes.traffic import TrafficView
 from app.serving.requests import FIELDS
 from store.database import Database
 from store.settings import Settings
@@ -87,6 +89,13 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
         "post /policies",
         "get /policies",
         "get /policies/{reference}",
+        "put /policies/{name}/aliases/{alias}",
+        "get /policies/{name}/aliases",
+        "get /policies/{name}/aliases/{alias}/history",
+        "delete /policies/{name}/aliases/{alias}",
+        "put /policies/{name}/traffic",
+        "get /policies/{name}/traffic",
+        "delete /policies/{name}/traffic",
         "post /policies/{reference}/act",
         "post /policies/{reference}/sessions",
         "get /policies/{reference}/sessions/{session_id}",
@@ -141,6 +150,8 @@ def test_every_route_is_in_it_with_its_key_and_problems(client: TestClient) -> N
             ("post", "/jobs/{job_id}/extend"),
             ("post", "/jobs/{job_id}/clone"),
             ("post", "/policies"),
+            ("put", "/policies/{name}/aliases/{alias}"),
+            ("put", "/policies/{name}/traffic"),
             ("post", "/datasets"),
             ("post", "/policies/{reference}/act"),
             ("post", "/policies/{reference}/imagine"),
@@ -209,6 +220,13 @@ def test_the_answers_are_what_the_document_says(
     assert_is(files, schemas.Page)
     assert_is(files["data"][0], schemas.FileView)
     assert_is(client.get("/policies").json()["data"][0], schemas.PolicyView)
+    name = "/policies/pendulum-v1-mrq"
+    moved = client.put(f"{name}/aliases/a", json={"version": 1, "expected_version": None})
+    assert_is(moved.json(), AliasView)
+    assert_is(client.get(f"{name}/aliases").json()["data"][0], AliasView)
+    assert_is(client.get(f"{name}/aliases/a/history").json()["data"][0], AliasMoveView)
+    traffic = {"routes": [{"version": 1, "weight": 1}], "expected_revision": None}
+    assert_is(client.put(f"{name}/traffic", json=traffic).json(), TrafficView)
     assert_is(client.get("/environments").json()["data"][0], EnvironmentView)
     assert_is(client.get("/readyz").json(), schemas.ReadyView)
     model = "/v2/models/pendulum-v1-mrq"

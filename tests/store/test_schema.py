@@ -26,7 +26,7 @@ from store.settings import Settings
 from store.tables import Checkpoint, Dataset, DatasetName, Job, JobDataset, Table
 from tests.store.acting import change, evaluate, running, spec, submit
 
-HEAD = "0008"
+HEAD = "0009"
 ROOT = Path(migrations.__file__).parent.parent
 
 

@@ -43,6 +43,8 @@ def test_it_counts_what_was_asked(
     assert found["mrq_act_requests_total", 'policy="",version="",code="404"'] == 1
     assert found["mrq_act_observations_total", swing] == 4
     assert found["mrq_act_pending", swing] == 0
+    assert found["mrq_policy_loaded", swing] == 1
+    assert 0 < found["mrq_policy_load_seconds", swing] < 60
     for part in ("request", "queue", "compute"):
         name = f"mrq_act_{part}_duration_seconds"
         assert found[f"{name}_count", swing] == 2

@@ -9,7 +9,7 @@ import pytest
 
 from app.refusals import PolicyBroken
 from app.serving import bundle
-from app.serving import policies as module
+from app.serving import meanings as module
 from app.serving.policies import LoadedPolicies
 from store.database import Database
 from store.errors import NotFound
@@ -99,7 +99,7 @@ def test_a_promotion_here_is_seen_at_once(database: Database, checkpoint: str) -
         policies = LoadedPolicies(database)
         await policies.get("swing")
         promote_checkpoint(database, checkpoint, None)
-        policies.forget_name("swing")
+        await policies.moved("swing")
         assert (await policies.get("swing")).version == 2
 
     asyncio.run(main())
@@ -182,7 +182,7 @@ def test_a_database_that_hangs_delays_a_loaded_policy_a_little(
     async def main() -> None:
         policies = LoadedPolicies(database)
         known = await policies.get("swing")
-        monkeypatch.setattr(policies, "_policy_id", lambda _: release.wait(30))
+        monkeypatch.setattr(policies.meanings, "look_up", lambda *_: release.wait(30))
         await asyncio.sleep(module.NAME_SECONDS + 0.01)
         begun = time.monotonic()
         assert await policies.get("swing") is known

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from itertools import pairwise
 from typing import Any
 
+import httpx2
 import numpy as np
 import orjson
 import pytest
@@ -381,3 +382,21 @@ def test_where_requests_are_observed_all_go_the_long_way(
         second.send(request())
         assert second.answer()[0] == 200
     assert not taken
+
+
+def test_shadows_see_what_is_answered_here(wire: Wire, taken: list[str]) -> None:
+    with httpx2.Client(base_url=wire.url, headers=BEARER) as client:
+        checkpoint = client.get("/policies/swing:1").json()["checkpoint_id"]
+        client.post("/policies", json={"checkpoint_id": checkpoint, "name": "swing"})
+        routes = [{"version": 1, "weight": 1}]
+        body = {"routes": routes, "shadow": [2], "expected_revision": None}
+        assert client.put("/policies/swing/traffic", json=body).status_code == 200
+        wire.send(request(path="/policies/swing/act"))
+        status, headers, _ = wire.answer()
+        assert (status, headers["x-policy-version"]) == (200, "1")
+        assert taken[-1] == headers["x-request-id"]
+        seen = 'mrq_shadow_requests_total{policy="swing",version="1",shadow="2"} 1'
+        until = time.monotonic() + 20
+        while seen not in client.get("/metrics").text.splitlines():
+            assert time.monotonic() < until
+            time.sleep(0.02)

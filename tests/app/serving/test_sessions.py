@@ -188,7 +188,8 @@ def test_the_version_is_pinned(
     session = opened(client)["session_id"]
     flipped = linear_bundle(weights=np.ones((3, 2), np.float32))
     trained_job(database, settings, flipped, name="swing")
-    app.state.policies.forget_name("swing")  # another process made it
+    assert client.portal is not None
+    client.portal.call(app.state.policies.moved, "swing")  # another process made it
     assert opened(client)["version"] == 2
     assert step(client, session, 0)["version"] == 1
     for reference, status in (("swing:1", 200), ("swing:2", 409), ("other", 409), ("swing@x", 200)):

@@ -1,5 +1,6 @@
 """`/policies/{reference}/stream`, by a WebSocket client on a real socket."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -265,6 +266,13 @@ def test_draws_and_masks(server: Server, database: Database, settings: Settings)
             assert drawn == asked["action"]
 
 
+def moved(app: FastAPI) -> None:
+    """What another process has promoted is known here from now on."""
+    line = next(iter(app.state.streams._open))
+    coming = app.state.policies.moved("swing")
+    asyncio.run_coroutine_threadsafe(coming, line._loop).result(10)
+
+
 def test_the_version_is_that_of_the_episode(
     server: Server, app: FastAPI, database: Database, settings: Settings
 ) -> None:
@@ -272,7 +280,7 @@ def test_the_version_is_that_of_the_episode(
         assert loop.step(0)["version"] == 1
         other = linear_bundle(weights=np.ones((3, 2), np.float32))
         trained_job(database, settings, other, name="swing")
-        app.state.policies.forget_name("swing")  # another process made it
+        moved(app)
         assert loop.step(1)["version"] == 1
         assert loop.ask(type="reset")["version"] == 2
         answer = loop.step(0)
@@ -285,11 +293,11 @@ def test_the_version_is_that_of_the_episode(
         assert loop.ask(type="reset", follow=True)["version"] == 2
         for t, bundle in enumerate((None, linear_bundle(DISCRETE))):
             trained_job(database, settings, bundle, name="swing")
-            app.state.policies.forget_name("swing")
+            moved(app)
             assert loop.step(t)["version"] == 3 + t
         # One that takes other observations is not followed.
         trained_job(database, settings, pixel_bundle(2, SHAPE), name="swing")
-        app.state.policies.forget_name("swing")
+        moved(app)
         assert loop.step(2)["version"] == 4
 
 

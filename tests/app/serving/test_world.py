@@ -240,7 +240,7 @@ def test_models_count_towards_the_memory_and_leave_with_their_policies(
     app: Any = client.app
     policies = app.state.policies
     model = len(made.bundle.model or b"")
-    policies._budget_bytes = 2 * len(made.bundle.onnx) + model
+    policies._memory._budget_bytes = 2 * len(made.bundle.onnx) + model
     for name in ("swing", "other"):
         body = {"observation": [0, 0, 0]}
         assert client.post(f"/policies/{name}/act", json=body).status_code == 200
@@ -250,4 +250,4 @@ def test_models_count_towards_the_memory_and_leave_with_their_policies(
     other = {"observation": [0, 0, 0], "return": ["q"]}
     assert "q" in client.post("/policies/other/act", json=other).json()
     assert len(policies) == 1
-    assert len(policies._worlds) == 1
+    assert len(policies._memory.worlds) == 1
