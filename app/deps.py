@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from sqlalchemy.orm import Session
 
+from app.serving.open_streams import OpenStreams
 from app.serving.policies import LoadedPolicies
+from app.serving.sessions import Sessions
 from store.database import Database
 from store.dataset_files import DatasetFiles
 from store.jobs import get_job
@@ -30,6 +32,16 @@ def _policies(request: Request) -> LoadedPolicies:
     return policies
 
 
+def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def _streams(request: Request) -> OpenStreams:
+    streams: OpenStreams = request.app.state.streams
+    return streams
+
+
 def _artifacts(request: Request) -> Artifacts:
     artifacts: Artifacts = request.app.state.artifacts
     return artifacts
@@ -43,6 +55,8 @@ def _dataset_files(request: Request) -> DatasetFiles:
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 PoliciesDep = Annotated[LoadedPolicies, Depends(_policies)]
+SessionsDep = Annotated[Sessions, Depends(_sessions)]
+StreamsDep = Annotated[OpenStreams, Depends(_streams)]
 DatasetFilesDep = Annotated[DatasetFiles, Depends(_dataset_files)]
 ArtifactsDep = Annotated[Artifacts, Depends(_artifacts)]
 

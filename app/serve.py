@@ -19,12 +19,17 @@ from store.settings import Settings
 
 
 def server_config(app: Service, host: str, port: int) -> uvicorn.Config:
+    settings: Settings = app.state.settings
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
         http=act_protocol(app.quick),  # on httptools, which has four times h11's rate
+        ws="websockets-sansio",
+        # A frame a little too large is read, so that its sender hears of it in order.
+        ws_max_size=max(settings.max_body_bytes, settings.max_act_bytes) + (64 << 10),
+        ws_per_message_deflate=False,  # it would cost more than it saves at these sizes
         access_log=False,
         log_config=None,
         server_header=False,

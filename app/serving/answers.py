@@ -76,14 +76,17 @@ class Answered:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """One for each observation that is unlike those of the training."""
-        actor, forwarded = self.policy.actor, self.forwarded
-        outside = forwarded.outside(actor)
-        if actor.seen is None or outside is None:
-            return []
-        told = actor.seen.warnings(forwarded.rows, outside, is_batch=bool(self.asked.is_batch))
-        self.policy.measures.outside += len(told)
-        return told
+        return warnings_of(self.policy, self.forwarded, bool(self.asked.is_batch))
+
+
+def warnings_of(policy: LivePolicy, forwarded: Forwarded, is_batch: bool) -> list[str]:
+    """One for each observation that is unlike those of the training; they are counted."""
+    seen, outside = policy.actor.seen, forwarded.outside(policy.actor)
+    if seen is None or outside is None:
+        return []
+    told = seen.warnings(forwarded.rows, outside, is_batch=is_batch)
+    policy.measures.outside += len(told)
+    return told
 
 
 def choose_actions(

@@ -97,6 +97,12 @@ class Measures:
                 yield from getattr(measures, part).lines(name, labels)
 
 
+def gauge(name: str, text: str, counts: Mapping[tuple[str, int], int]) -> Iterator[str]:
+    """Of a policy's name and version."""
+    samples = [(labels_of(*key), count) for key, count in sorted(counts.items())]
+    yield from family(name, "gauge", text, samples)
+
+
 def family(name: str, kind: str, text: str, samples: Samples) -> Iterator[str]:
     """`samples`: labels and value."""
     yield from head(name, kind, text)

@@ -55,6 +55,25 @@ def test_one_alone_goes_at_once() -> None:
     assert asyncio.run(main()).batch_size == 1
 
 
+def test_a_pass_at_once_is_for_nobody_else() -> None:
+    forward = Doubling()
+
+    async def main() -> None:
+        batcher = MicroBatcher(forward)
+        done = batcher.at_once(row(3), time.perf_counter_ns() + 60 * 10**9)
+        assert done is not None
+        assert (done.outputs.tolist(), done.batch_size) == ([[6]], 1)
+        waiting = batcher.submit(row(1))
+        assert batcher.at_once(row(2)) is None
+        assert (await waiting).batch_size == 1
+        with pytest.raises(DeadlineExceeded):
+            batcher.at_once(row(1), time.perf_counter_ns() - 1)
+        long = MicroBatcher(forward, cost=PassCost(2 * INLINE_SECONDS, 0.0))
+        assert long.at_once(row(1)) is None
+
+    asyncio.run(main())
+
+
 def test_a_pass_is_no_longer_than_the_loop_can_bear() -> None:
     forward = Doubling()
 

@@ -93,7 +93,16 @@ def test_many_dimensions_are_cut_short() -> None:
 def test_each_request_of_a_pass_hears_of_its_own() -> None:
     seen = SeenRange(np.zeros(1, np.float32), np.ones(1, np.float32))
     rows = np.array([[0.5], [2.0]], np.float32)
-    actor = Actor(lambda rows: rows, Discrete(2), action_codec(Discrete(2)), 0.0, seen=seen)
+    space = Discrete(2)
+    actor = Actor(
+        lambda rows: rows,
+        space,
+        action_codec(space),
+        0.0,
+        seen=seen,
+        action_space=space,
+        history=1,
+    )
     shared = Pass.of(actor.forward, rows)
     first, second = (Forwarded(shared, index, index + 1, 0) for index in (0, 1))
     assert first.outside(actor) is None
