@@ -111,7 +111,10 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
     app.state.database = database
     app.state.policies = LoadedPolicies(database, max_batch=settings.max_batch)
     app.state.sessions = Sessions(
-        settings.session_idle_seconds, settings.max_sessions, settings.max_session_bytes
+        settings.session_idle_seconds,
+        settings.max_sessions,
+        settings.max_session_bytes,
+        owner=settings.server_name,
     )
     app.state.quick = QuickAct(app.door, app.state.policies)
     app.state.action_log = ActionLog(database, settings.max_logged_actions)

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     max_act_bytes: int = Field(default=8 << 20, gt=0)
     max_batch: int = Field(default=256, ge=1)
 
+    # What this server process calls itself where there are several; empty: by chance.
+    server_name: str = Field(default="", pattern=r"^[a-z0-9-]{0,32}$")
+
     # Control loops of one server process: sessions and what their frames take, open sockets, and
     # how long either may be idle. 256 MiB are 9,000 sessions of four gray frames of 84 by 84.
     session_idle_seconds: float = Field(default=300.0, gt=0, le=LONGEST)

@@ -53,8 +53,10 @@ class Sessions:
         max_sessions: int,
         max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
+        owner: str = "",
     ) -> None:
-        self.owner = secrets.token_hex(4)
+        """`owner`: what this server process is called; by chance if it has no name."""
+        self.owner = owner or secrets.token_hex(4)
         self._idle_seconds = idle_seconds
         self._max_sessions = max_sessions
         self._max_bytes = max_bytes

@@ -63,6 +63,12 @@ def test_two_servers_share_a_port_and_what_is_promoted(service: RunningService) 
     assert sum(shares) == CONNECTIONS
     assert all(shares)
 
+    for number, url in enumerate(service.alone, 1):
+        headers = {"Authorization": f"Bearer {service.key}"}
+        session = httpx2.post(f"{url}/policies/swing/sessions", json={}, headers=headers).json()
+        assert session["owner"] == f"server-{number}"
+        assert session["session_id"].startswith(f"ses_server-{number}_")
+
     with service.client() as client:
         checkpoint = client.get("/policies/swing").json()["checkpoint_id"]
     promotion = {"checkpoint_id": checkpoint, "name": "swing"}
