@@ -18,6 +18,7 @@ from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.bundle import Forward
 from app.serving.measures import PolicyMeasures
 from app.serving.passes import INLINE_SECONDS, UNKNOWN_COST, Forwarded, Pass, PassCost
+from app.serving.seen import SeenRange
 from mrq_core.spaces import Floats
 
 # Where a row costs about 30 us, so this is how long one pass may take.
@@ -29,10 +30,11 @@ MAX_VALUES_WAITING = 1 << 25
 
 
 class Receiver(Protocol):
-    """Who waits for a pass: a future, or whatever has these three of a future's methods."""
+    """Who waits for a pass: a future, or whatever has these three of a future's methods. None of
+    them raises anything: others of the same pass wait behind it."""
 
     def done(self) -> bool:
-        """Whether it is too late to tell it anything."""
+        """Whether it has been told, or it is too late for that."""
 
     def set_result(self, result: Forwarded, /) -> None: ...
 
@@ -64,8 +66,10 @@ class MicroBatcher:
         cost: PassCost = UNKNOWN_COST,
         thread: Executor | None = None,
         measures: PolicyMeasures | None = None,
+        seen: SeenRange | None = None,
     ) -> None:
-        """`width` is D."""
+        """`width` is D; `seen`, what the policy met in training."""
+        self._seen = seen
         self._measures = measures or PolicyMeasures()
         self._forward = forward
         self._cost = cost
@@ -114,42 +118,44 @@ class MicroBatcher:
             return None
         since = time.perf_counter_ns()
         done = Pass.of(self._forward, rows)
-        self._measures.passed(len(rows), done.compute_us)
+        self._count(done)
         if deadline is not None and time.perf_counter_ns() > deadline:
             raise _too_late()
         return Forwarded(done, 0, len(rows), (done.begun - since) // 1000)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Whatever happens to a batch, there is a next one."""
         batch = self._take()
-        if not batch:
-            return self._go_on(loop)
+        try:
+            if batch and self._pass(loop, batch):
+                return
+        except Exception as error:
+            _fail(batch, error)
+        self._go_on(loop)
+
+    def _pass(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting]) -> bool:
+        """Whether it goes on in the thread."""
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([w.rows for w in batch])
         if self._thread is None or self._cost.seconds(len(rows)) <= INLINE_SECONDS:
-            try:
-                done = Pass.of(self._forward, rows)
-            except Exception as error:
-                _fail(batch, error)
-            else:
-                self._hand_out(batch, done)
-            return self._go_on(loop)
+            self._hand_out(batch, Pass.of(self._forward, rows))
+            return False
         begun = loop.run_in_executor(self._thread, Pass.of, self._forward, rows)
         begun.add_done_callback(partial(self._done, loop, batch))
+        return True
 
     def _done(
         self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], future: asyncio.Future[Pass]
     ) -> None:
-        if future.cancelled():
-            _fail(batch, asyncio.CancelledError())
-        elif (error := future.exception()) is not None:
-            _fail(batch, error)
-        else:
+        try:
             self._hand_out(batch, future.result())
+        except (Exception, asyncio.CancelledError) as error:
+            _fail(batch, error)
         self._begun = bool(self._waiting)
         if self._begun:  # at once, so that the thread does not wait while answers are written
             self._run(loop)
 
     def _hand_out(self, batch: list[_Waiting], done: Pass) -> None:
-        self._measures.passed(len(done.rows), done.compute_us)
+        self._count(done)
         first = 0
         for waiting in batch:
             last = first + len(waiting.rows)
@@ -160,6 +166,10 @@ class MicroBatcher:
                 queue_us = (done.begun - waiting.since) // 1000
                 waiting.result.set_result(Forwarded(done, first, last, queue_us))
             first = last
+
+    def _count(self, done: Pass) -> None:
+        outside = 0 if self._seen is None else done.look(self._seen)
+        self._measures.passed(len(done.rows), done.compute_us, outside)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         self._begun = bool(self._waiting)

@@ -109,7 +109,7 @@ class ControlLoop:
             more = await self._written(asked, step, chosen, told)
         self._episode.advance(step)
         self._last_logged = (asked.episode or "", frame.t) if asked.log else None
-        warnings = [] if actor.seen is None else warnings_of(policy, forwarded, is_batch=False)
+        warnings = warnings_of(policy, forwarded, is_batch=False)
         total_us = (time.perf_counter_ns() - begun) // 1000
         policy.measures.answered(forwarded.queue_us, total_us)
         timing = Timing(forwarded.queue_us, forwarded.compute_us, total_us)

@@ -45,9 +45,10 @@ class PolicyMeasures:
         self.observations = 0
         self.outside = 0  # of what was seen in training
 
-    def passed(self, rows: int, compute_us: int) -> None:
+    def passed(self, rows: int, compute_us: int, outside: int = 0) -> None:
         self.compute.add(compute_us)
         self.observations += rows
+        self.outside += outside
 
     def answered(self, queue_us: int, total_us: int) -> None:
         self.codes[200] += 1

@@ -302,3 +302,31 @@ def test_the_cost_of_a_pass_is_a_line_through_two_sizes() -> None:
     cost = measure_cost(forward, 4, lambda: now)
     assert (cost.fixed_seconds, cost.row_seconds) == pytest.approx((10, 3))
     assert cost.seconds(5) == pytest.approx(25)
+
+
+class Raising:
+    """A receiver that breaks its promise."""
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _: Any) -> None:
+        raise ValueError("a broken promise")
+
+    def set_exception(self, _: BaseException) -> None:
+        pass
+
+
+@pytest.mark.parametrize("on_thread", [False, True])
+def test_one_receiver_stops_no_others(on_thread: bool) -> None:
+    async def main() -> Any:
+        with ThreadPoolExecutor(1) as thread:
+            cost = PassCost(1.0 if on_thread else 0.0, 0.0)
+            batcher = MicroBatcher(Doubling(), cost=cost, thread=thread)
+            batcher.enqueue(row(1), Raising())
+            behind = batcher.submit(row(2))
+            with pytest.raises(ValueError, match="promise"):
+                await asyncio.wait_for(behind, 5)
+            return await asyncio.wait_for(batcher.submit(row(3)), 5)
+
+    assert asyncio.run(main()).outputs.tolist() == [[6]]
