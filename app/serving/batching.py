@@ -79,6 +79,7 @@ class MicroBatcher:
         self._waiting: deque[_Waiting] = deque()
         self._rows_waiting = 0
         self._begun = False  # a pass, or the call for one
+        self._on_thread = 0  # passes there, or in its queue
 
     @property
     def rows_waiting(self) -> int:
@@ -101,12 +102,12 @@ class MicroBatcher:
                 f"{self._rows_waiting} observations wait for this policy already; "
                 f"allowed: {self._max_rows_waiting}. Try again in a second."
             )
-        if not self._begun:
+        self._waiting.append(_Waiting(rows, receiver, time.perf_counter_ns(), deadline))
+        self._rows_waiting += len(rows)
+        if not self._begun or self._has_next_for_thread():
             self._begun = True
             loop = asyncio.get_running_loop()
             loop.call_soon(self._run, loop)
-        self._waiting.append(_Waiting(rows, receiver, time.perf_counter_ns(), deadline))
-        self._rows_waiting += len(rows)
 
     def at_once(self, rows: Floats, deadline: int | None = None) -> Forwarded | None:
         """A short pass for one request alone, without the event loop's detours; None if a pass is
@@ -125,6 +126,8 @@ class MicroBatcher:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         """Whatever happens to a batch, there is a next one."""
+        if self._on_thread and not self._has_next_for_thread():
+            return
         batch = self._take()
         try:
             if batch and self._pass(loop, batch):
@@ -136,23 +139,30 @@ class MicroBatcher:
     def _pass(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting]) -> bool:
         """Whether it goes on in the thread."""
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([w.rows for w in batch])
-        if self._thread is None or self._cost.seconds(len(rows)) <= INLINE_SECONDS:
+        if not self._is_long(len(rows)):
             self._hand_out(batch, Pass.of(self._forward, rows))
             return False
         begun = loop.run_in_executor(self._thread, Pass.of, self._forward, rows)
+        self._on_thread += 1
         begun.add_done_callback(partial(self._done, loop, batch))
         return True
+
+    def _has_next_for_thread(self) -> bool:
+        """A pass that is as large as it may be waits in the thread's queue, so that the thread need
+        not wait for the event loop; a smaller one waits here, for company."""
+        return self._on_thread == 1 and self._rows_waiting >= self._rows_per_pass
 
     def _done(
         self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], future: asyncio.Future[Pass]
     ) -> None:
+        self._on_thread -= 1
+        if self._is_long(min(self._rows_waiting, self._rows_per_pass)):
+            self._run(loop)  # the thread need not wait while answers are written
         try:
             self._hand_out(batch, future.result())
         except (Exception, asyncio.CancelledError) as error:
             _fail(batch, error)
-        self._begun = bool(self._waiting)
-        if self._begun:  # at once, so that the thread does not wait while answers are written
-            self._run(loop)
+        self._go_on(loop)
 
     def _hand_out(self, batch: list[_Waiting], done: Pass) -> None:
         self._count(done)
@@ -172,9 +182,12 @@ class MicroBatcher:
         self._measures.passed(len(done.rows), done.compute_us, outside)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._begun = bool(self._waiting)
-        if self._begun:
+        self._begun = bool(self._on_thread or self._waiting)
+        if self._waiting and not self._on_thread:
             loop.call_soon(self._run, loop)
+
+    def _is_long(self, rows: int) -> bool:
+        return self._thread is not None and self._cost.seconds(rows) > INLINE_SECONDS
 
     def _take(self) -> list[_Waiting]:
         """Those whose time is over, and those whose client is gone, cost no pass."""

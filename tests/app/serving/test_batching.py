@@ -1,6 +1,7 @@
 """What is there when the pass begins goes together; nobody waits, nothing grows without bound."""
 
 import asyncio
+import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -330,3 +331,37 @@ def test_one_receiver_stops_no_others(on_thread: bool) -> None:
             return await asyncio.wait_for(batcher.submit(row(3)), 5)
 
     assert asyncio.run(main()).outputs.tolist() == [[6]]
+
+
+def test_a_full_pass_waits_in_the_threads_own_queue() -> None:
+    """So that the thread goes on while the event loop is busy; a smaller one waits for company."""
+    begun: queue.Queue[int] = queue.Queue()
+    release = threading.Semaphore(0)
+
+    def forward(rows: Any) -> Any:
+        begun.put(len(rows))
+        assert release.acquire(timeout=10)
+        return rows
+
+    def rows(count: int) -> Any:
+        return np.zeros((count, 1), np.float32)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            batcher = MicroBatcher(forward, cost=PassCost(1.0, 0.0), thread=thread)
+            results = [batcher.submit(rows(3))]
+            assert await asyncio.to_thread(begun.get, timeout=10) == 3
+            for count in (1, 2):
+                results.append(batcher.submit(rows(count)))
+                await asyncio.sleep(0)
+            release.release()
+            assert await asyncio.to_thread(begun.get, timeout=10) == 3  # the two together
+            results.append(batcher.submit(rows(ROWS_PER_PASS)))
+            await asyncio.sleep(0)
+            release.release()
+            assert begun.get(timeout=10) == ROWS_PER_PASS  # the loop has had no turn
+            release.release()
+            sizes = [len((await result).outputs) for result in results]
+            assert sizes == [3, 1, 2, ROWS_PER_PASS]
+
+    asyncio.run(main())
