@@ -16,38 +16,40 @@ from store.settings import Settings
 from store.storage import Artifacts
 from store.tables import Job
 
+# Those that only hand something out are coroutines: FastAPI sends every other function to a thread.
 
-def _settings(request: Request) -> Settings:
+
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _policies(request: Request) -> LoadedPolicies:
+async def _policies(request: Request) -> LoadedPolicies:
     policies: LoadedPolicies = request.app.state.policies
     return policies
 
 
-def _sessions(request: Request) -> Sessions:
+async def _sessions(request: Request) -> Sessions:
     sessions: Sessions = request.app.state.sessions
     return sessions
 
 
-def _streams(request: Request) -> OpenStreams:
+async def _streams(request: Request) -> OpenStreams:
     streams: OpenStreams = request.app.state.streams
     return streams
 
 
-def _artifacts(request: Request) -> Artifacts:
+async def _artifacts(request: Request) -> Artifacts:
     artifacts: Artifacts = request.app.state.artifacts
     return artifacts
 
 
-def _dataset_files(request: Request) -> DatasetFiles:
+async def _dataset_files(request: Request) -> DatasetFiles:
     files: DatasetFiles = request.app.state.dataset_files
     return files
 
