@@ -202,7 +202,7 @@ class ActProtocol(HttpToolsProtocol):
             exchange.order = order
             order.policy.batcher.enqueue(order.rows, exchange, order.until)
         except Exception as error:
-            self.refuse(exchange, error)
+            exchange.set_exception(error)
         return True
 
     def _give_up_head(self) -> None:

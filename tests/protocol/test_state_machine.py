@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.protocol.running import run_machine
 
-RUNS, STEPS = int(os.environ.get("PROTOCOL_RUNS", "60")), 50
+RUNS, STEPS = int(os.environ.get("PROTOCOL_RUNS", "30")), 50
 
 
 def test_no_order_of_events_breaks_the_protocol(database_url: str, tmp_path: Path) -> None:
