@@ -151,8 +151,10 @@ def _train() -> None:
     from benchmarks.train import training_steps
     from benchmarks.workload import WORKLOADS
     from mrq_core.config import Hyperparameters
+    from worker.trainer_process import NICENESS
 
     torch.set_num_threads(1)
+    os.nice(NICENESS)  # as a worker's trainer
     step = training_steps(WORKLOADS["vector"], Hyperparameters())["ours"]
     while True:
         step()

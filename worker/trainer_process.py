@@ -20,6 +20,8 @@ from worker.memory import oom_kills, peak_resident_bytes
 # The trainer runs environment code: it gets no key, no database, no broker, no object store.
 SECRET_PREFIXES = ("MRQ_", "AWS_")
 LOG_TAIL_BYTES = 2_000
+# A server on the same machine answers while a job trains, and the lease is renewed in time.
+NICENESS = 5
 STACK_BYTES = 20_000
 STACK_SECONDS = 1.0
 MEMORY_SECONDS = 1.0
@@ -45,6 +47,7 @@ class TrainerProcess:
                     env=_clean_environment(order.threads),
                     start_new_session=True,
                 )
+            _let_others_go_first(self._process.pid)
         finally:
             os.close(write_end)
         self._stream = os.fdopen(read_end, "rb")
@@ -152,6 +155,13 @@ class TrainerProcess:
         for message in receive(stream):
             self._messages.put(message)
         self._messages.put(None)
+
+
+def _let_others_go_first(pid: int) -> None:
+    """What the trainer starts, threads and environments, inherits it."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, pid, min(19, own + NICENESS))
 
 
 def _clean_environment(threads: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks.reliability.jobs import TINY
@@ -11,7 +12,7 @@ from store.spec import JobSpec
 from tests.worker.hanging_trainer import HANGS, IN_EVALUATION, IN_INIT, IN_RESET, IN_STEP
 from worker.channel import Order
 from worker.hang import what_hangs
-from worker.trainer_process import TrainerProcess
+from worker.trainer_process import NICENESS, TrainerProcess
 
 
 def order(folder: Path, where: float) -> Order:
@@ -52,6 +53,8 @@ def test_the_call_that_hangs_is_named(tmp_path: Path, where: float, told: str) -
             time.sleep(0.05)
         assert what_hangs(trainer.write_stack()) == told
         assert "in hang" in trainer.log_tail()
+        process = psutil.Process(trainer.pid)  # others on this machine go first
+        assert process.nice() == min(19, psutil.Process().nice() + NICENESS)
     finally:
         trainer.close()
 
