@@ -76,7 +76,7 @@ bench-serving: setup ## An action beside an echo and beside other servers (those
 
 peers: ## Install other model servers, each in an environment of its own under PEERS=build/peers
 	for peer in litserve==0.2.19 mlserver==1.7.1 ray[serve]==2.60.0; do \
-	  folder=$(PEERS)/$$(echo $$peer | sed 's/[[=].*//'); \
+	  name=$${peer%%==*}; folder=$(PEERS)/$${name%%\[*}; \
 	  $(PYTHON) -m venv $$folder || exit; \
 	  $$folder/bin/pip install --quiet $$peer onnxruntime || exit; \
 	done

@@ -11,11 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import error_response
 from app.refusals import CrossSiteRequest, Unauthorized
+from app.websockets import refuse
 from store.keys import is_session
 
 OPEN_PATHS = frozenset({"/healthz", "/ui/login"})
 # Styles and scripts, the same for everybody; the page that says how to log in needs them.
 OPEN_FOLDER = "/static/"
+# A browser opens sockets for any page, with the cookies: what goes through one changes things.
+OF_SOCKETS = "WEBSOCKET"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNAUTHORIZED = (
     "This needs the API key as `Authorization: Bearer KEY`, or a browser logged in by the link "
@@ -29,11 +32,16 @@ class Authentication:
         self.check = KeyCheck(key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_open(scope["path"]):
+        is_socket = scope["type"] == "websocket"
+        if is_socket or (scope["type"] == "http" and not is_open(scope["path"])):
             try:
-                self.check.admit(scope["method"], Headers(scope=scope))
+                method = OF_SOCKETS if is_socket else scope["method"]
+                self.check.admit(method, Headers(scope=scope))
             except (Unauthorized, CrossSiteRequest) as refusal:
-                await error_response(scope, refusal)(scope, receive, send)
+                if is_socket:
+                    await refuse(scope, receive, send, refusal)
+                else:
+                    await error_response(scope, refusal)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

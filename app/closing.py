@@ -13,11 +13,14 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A stream needs three: who waits for the event, its socket's task, and the sending.
+_TURNS = 8
 
 
 @contextmanager
 def set_on_exit_signal(event: asyncio.Event) -> Iterator[None]:
-    """Sets the event and then does what was done on the signal before."""
+    """Sets the event and then, some turns of the loop later, does what was done on the signal
+    before: whoever waits for the event ends first, by itself."""
     if threading.current_thread() is not threading.main_thread():
         yield  # a server inside a thread gets no signals
         return
@@ -26,7 +29,12 @@ def set_on_exit_signal(event: asyncio.Event) -> Iterator[None]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(event.set)
-        if callable(before[number]):
+        loop.call_soon_threadsafe(go_on, number, frame, _TURNS)
+
+    def go_on(number: int, frame: FrameType | None, turns: int) -> None:
+        if turns:
+            loop.call_soon(go_on, number, frame, turns - 1)
+        else:
             before[number](number, frame)
 
     ours = [number for number in _SIGNALS if callable(before[number])]

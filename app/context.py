@@ -21,6 +21,8 @@ SECURITY_HEADERS = [
 ]
 NO_STORE = (b"cache-control", b"no-store")
 VERSION_PREFIX = "/v1"
+# The second is the refusal of a WebSocket.
+_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -32,6 +34,8 @@ class RequestContext:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            begin(scope)  # its refusals are `app.websockets`
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -55,7 +59,7 @@ class Sending:
         self._added = added
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in _STARTS:
             self.started = True
             message["headers"] = _with_defaults([*message["headers"], *self._added])
         await self._send(message)

@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from sqlalchemy.orm import Session
 
+from app.serving.open_streams import OpenStreams
 from app.serving.policies import LoadedPolicies
+from app.serving.sessions import Sessions
 from store.database import Database
 from store.dataset_files import DatasetFiles
 from store.jobs import get_job
@@ -14,28 +16,40 @@ from store.settings import Settings
 from store.storage import Artifacts
 from store.tables import Job
 
+# Those that only hand something out are coroutines: FastAPI sends every other function to a thread.
 
-def _settings(request: Request) -> Settings:
+
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _database(request: Request) -> Database:
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _policies(request: Request) -> LoadedPolicies:
+async def _policies(request: Request) -> LoadedPolicies:
     policies: LoadedPolicies = request.app.state.policies
     return policies
 
 
-def _artifacts(request: Request) -> Artifacts:
+async def _sessions(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+async def _streams(request: Request) -> OpenStreams:
+    streams: OpenStreams = request.app.state.streams
+    return streams
+
+
+async def _artifacts(request: Request) -> Artifacts:
     artifacts: Artifacts = request.app.state.artifacts
     return artifacts
 
 
-def _dataset_files(request: Request) -> DatasetFiles:
+async def _dataset_files(request: Request) -> DatasetFiles:
     files: DatasetFiles = request.app.state.dataset_files
     return files
 
@@ -43,6 +57,8 @@ def _dataset_files(request: Request) -> DatasetFiles:
 SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 PoliciesDep = Annotated[LoadedPolicies, Depends(_policies)]
+SessionsDep = Annotated[Sessions, Depends(_sessions)]
+StreamsDep = Annotated[OpenStreams, Depends(_streams)]
 DatasetFilesDep = Annotated[DatasetFiles, Depends(_dataset_files)]
 ArtifactsDep = Annotated[Artifacts, Depends(_artifacts)]
 

@@ -37,14 +37,19 @@ from app.routes import (
     policy_import,
     results,
     session,
+    sessions,
     traffic,
 )
 from app.service import Service
 from app.serving.act import Act, act_route
 from app.serving.action_log import ActionLog
 from app.serving.door import ActDoor
+from app.serving.feedback_log import FeedbackLog
+from app.serving.open_streams import OpenStreams
 from app.serving.policies import LoadedPolicies
 from app.serving.quick import QuickAct
+from app.serving.sessions import Sessions
+from app.serving.stream import stream_route
 from store.catalogue import use_own_environments
 from store.database import Database
 from store.dataset_files import open_dataset_files
@@ -83,6 +88,7 @@ def create_app(settings: Settings) -> Service:
     app.add_middleware(RequestContext)
     app.door = ActDoor(act, key=lambda: app.state.api_key)
     app.router.routes.append(act_route(act))
+    app.router.routes.append(stream_route(usual_limit(settings), array_limit(settings)))
     infer = Infer(settings.max_batch, usual_limit(settings), array_limit(settings))
     app.router.routes.extend(infer_routes(infer))
     of_jobs = (jobs, batch, lifecycle, groups, compare, results, files, events)
@@ -92,6 +98,7 @@ def create_app(settings: Settings) -> Service:
         policies,
         aliases,
         traffic,
+        sessions,
         imagine,
         feedback,
         inference,
@@ -114,17 +121,27 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
     app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
     app.state.policies = LoadedPolicies(database, max_batch=settings.max_batch)
+    app.state.sessions = Sessions(
+        settings.session_idle_seconds,
+        settings.max_sessions,
+        settings.max_session_bytes,
+        owner=settings.server_name,
+    )
     app.state.quick = QuickAct(app.door, app.state.policies)
     app.state.action_log = ActionLog(database, settings.max_logged_actions)
+    app.state.feedback_log = FeedbackLog(database, settings.feedback_seconds)
+    app.state.streams = OpenStreams(settings.max_streams, settings.session_idle_seconds)
     app.state.artifacts = open_artifacts(settings)
     app.state.dataset_files = open_dataset_files(settings)
     app.state.checking = asyncio.Semaphore(MAX_CHECKS)
     app.state.backtesting = asyncio.Semaphore(MAX_BACKTESTS)
     app.state.closing = asyncio.Event()
+    hanging_up = asyncio.create_task(app.state.streams.hang_up_when(app.state.closing))
     try:
         with set_on_exit_signal(app.state.closing):
             yield
     finally:
         app.state.closing.set()
+        hanging_up.cancel()
         app.state.policies.close()
         database.dispose()

@@ -52,7 +52,27 @@ _ACT_REQUEST: dict[str, Any] = {
             "maxLength": MAX_EPISODE,
             "description": "Of logged actions that follow one another; `t` is its place there.",
         },
-        "t": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEED},
+        "t": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "maximum": MAX_SEED,
+            "description": "Of a session: one more than in its last step.",
+        },
+        "session_id": {
+            "type": ["string", "null"],
+            "description": "`observation` is one frame then, and the server has those before it.",
+        },
+        "reset": {
+            "type": ["boolean", "null"],
+            "description": "Of a session: an episode begins with this frame, and `t` is 0.",
+        },
+        "state": {
+            "type": ["string", "null"],
+            "description": (
+                "Instead of a session: null at the start of an episode, then what the last answer "
+                "gave. `observation` is one frame."
+            ),
+        },
         "action_mask": {
             "description": (
                 "Discrete actions only: 1 for each choice that is allowed, the choices of all "
@@ -95,6 +115,9 @@ _ACT_ANSWER: dict[str, Any] = {
         },
         "action_id": {"type": "string", "description": "Of a logged action, for its feedback."},
         "action_ids": {"type": "array", "items": _STRING, "description": "With `observations`."},
+        "session_id": {"type": "string", "description": "As in the request."},
+        "t": {"type": "integer", "description": "With `session_id`."},
+        "state": {"type": "string", "description": "With `state`: for the next request."},
         **dict.fromkeys(("policy_id", "name", "checkpoint_id", "mode", "request_id"), _STRING),
         "version": {"type": "integer"},
         "timing": {
@@ -111,7 +134,8 @@ _HEADERS: dict[str, str] = {
     "X-Shape": "Of a raw body: the array's sizes with commas, such as `17` or `64,17`.",
     "X-Dtype": f"Of a raw body, little-endian; `float32` if left out. One of {', '.join(DTYPES)}.",
     **dict.fromkeys(
-        OPTION_HEADERS, "Of a raw or npy body: the field of that name, as JSON; the mode bare."
+        OPTION_HEADERS,
+        "Of a raw or npy body: the field of that name, as JSON; mode and session bare.",
     ),
 }
 _ANSWER_HEADERS: dict[str, str] = {

@@ -41,6 +41,36 @@ class QueueFull(DomainError):
     code = "queue_full"
 
 
+class SequenceGap(DomainError):
+    """A step that does not follow the last one; `expected_t` would."""
+
+    code = "sequence_gap"
+
+
+class SessionExpired(DomainError):
+    """Unknown, ended or idle for too long."""
+
+    code = "session_expired"
+
+
+class SessionElsewhere(DomainError):
+    """Held by another server process; `owner` names it."""
+
+    code = "session_elsewhere"
+
+
+class SessionOfAnotherPolicy(DomainError):
+    code = "session_of_another_policy"
+
+
+class TooManySessions(DomainError):
+    code = "too_many_sessions"
+
+
+class TooManyStreams(DomainError):
+    code = "too_many_streams"
+
+
 class DeadlineExceeded(DomainError):
     code = "deadline_exceeded"
 

@@ -35,7 +35,7 @@ class Service(FastAPI):
 
     @cached_property
     def _is_observed(self) -> bool:
-        """Whether OpenTelemetry was set up when the first act request came: FastAPI's traces and
-        metrics are worth the long way then."""
+        """Whether OpenTelemetry was set up when the first connection or act request came: FastAPI's
+        traces and metrics are worth the long way then."""
         telemetry: Any = getattr(self, "_native_telemetry", None)
         return telemetry is not None and bool(telemetry.enabled())

@@ -104,6 +104,7 @@ class Service:
         self._connection.request(method, path, body, HEADERS)
         answer = self._connection.getresponse()
         content = answer.read()
+        self._connection.close()  # the server would, before long; the next call opens another
         if answer.status != 200:
             raise SystemExit(f"{method} {path}: {answer.status} {content.decode()}")
         return orjson.loads(content)

@@ -21,6 +21,7 @@ class RunningService:
     url: str
     key: str
     login_link: str
+    alone: tuple[str, ...] = ()  # where there are several servers, each one's own address
 
     def client(self) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {self.key}"}
@@ -28,7 +29,9 @@ class RunningService:
 
 
 @contextmanager
-def embedded_service(data_dir: Path, *, workers: int = 1) -> Iterator[RunningService]:
+def embedded_service(
+    data_dir: Path, *, workers: int = 1, servers: int = 1
+) -> Iterator[RunningService]:
     """On a free port and a folder of its own; everything has ended when the block has.
 
     Settings of the caller's environment do not reach it.
@@ -36,7 +39,10 @@ def embedded_service(data_dir: Path, *, workers: int = 1) -> Iterator[RunningSer
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MRQ_")}
     command = [sys.executable, "-m", "cli.main", "up", "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--data-dir", str(data_dir), "--workers", str(workers)],
+        [
+            *(*command, "--data-dir", str(data_dir)),
+            *("--workers", str(workers), "--servers", str(servers)),
+        ],
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
@@ -52,14 +58,17 @@ def embedded_service(data_dir: Path, *, workers: int = 1) -> Iterator[RunningSer
 
 def _read_greeting(process: subprocess.Popen[str]) -> RunningService:
     assert process.stderr is not None
+    alone = []
     marks = {"mrq: ready at ": "url", "mrq: API key": "key", "mrq: browser: ": "login_link"}
     found: dict[str, str] = {}
     said = []
     for line in process.stderr:
         said.append(line)
+        if " alone at " in line:
+            alone.append(line.split()[-1])
         for mark, name in marks.items():
             if line.startswith(mark):
                 found[name] = line.split()[-1]
         if len(found) == len(marks):
-            return RunningService(**found)
+            return RunningService(**found, alone=tuple(alone))
     raise RuntimeError(f"the service ended before it was ready: {''.join(said)}")

@@ -55,12 +55,15 @@ def up(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Jobs trained at once.")] = 1,
+    servers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that answer requests, on one port.")
+    ] = 1,
 ) -> None:
     """Start everything here: broker, database, worker(s), server. Ctrl+C stops it.
 
     Example: mrq up --data-dir ~/mrq --port 8000
     """
-    run_service(_settings(data_dir), host, port, workers, _say)
+    run_service(_settings(data_dir), host, port, workers, servers, _say)
 
 
 @cli.command()

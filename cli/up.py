@@ -2,10 +2,9 @@
 
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 import httpx2
@@ -13,6 +12,7 @@ import httpx2
 from cli.broker import Broker, embedded_broker
 from cli.children import Child, stop
 from cli.folder import exclusive_data_folder
+from cli.listening import Listening, listeners
 from store.database import Database
 from store.errors import SetupError
 from store.keys import api_key_file, login_link, make_api_key
@@ -24,19 +24,26 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0  # a trainer finishes its step and writes a checkpoint
 
 
-def up(settings: Settings, host: str, port: int, workers: int, say: Callable[[str], None]) -> None:
+def up(
+    settings: Settings,
+    host: str,
+    port: int,
+    workers: int,
+    servers: int,
+    say: Callable[[str], None],
+) -> None:
     """Returns when asked to stop by SIGINT or SIGTERM. Raises `SetupError` before anything runs."""
-    with _listen(host, port) as listener, exclusive_data_folder(settings):
+    with listeners(host, port, servers) as listening, exclusive_data_folder(settings):
         database = Database(settings.database_url)
         migrate(database)
         database.dispose()
         key, is_new = make_api_key(settings)
         asked = _Asked()
-        service = Service(settings, key, listener, workers, asked, say)
+        service = Service(settings, key, listening, workers, asked, say)
         try:
             service.start()
             if not asked.to_stop:
-                _greet(service.url, key, is_new, settings, say)
+                _greet(listening, key, is_new, settings, say)
             while not asked.to_stop:
                 service.watch()
                 time.sleep(WATCH_SECONDS)
@@ -64,7 +71,7 @@ class Service:
         self,
         settings: Settings,
         key: str,
-        listener: socket.socket,
+        listening: Sequence[Listening],
         workers: int,
         asked: _Asked,
         say: Callable[[str], None],
@@ -72,14 +79,13 @@ class Service:
         self._asked = asked
         self._settings = settings
         self._key = key
-        self._listener = listener
+        self._listening = listening
         self._workers = workers
         self._say = say
         self._broker: Broker = embedded_broker(settings)
         self._broker_child: Child | None = None
         self._others: list[Child] = []
-        address, port = listener.getsockname()[:2]
-        self.url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+        self._url = listening[0].url
 
     def start(self) -> None:
         self._broker_child = self._child("broker", *self._broker.command)
@@ -88,7 +94,7 @@ class Service:
             return
         python = sys.executable
         self._others = [
-            self._child("server", python, "-m", "app.serve", "--fd", str(self._listener.fileno())),
+            *(self._server(each) for each in self._listening),
             self._child("reconciler", python, "-m", "worker.reconciler"),
             *(
                 self._child(f"worker-{number}", python, "-m", "worker.celery_app")
@@ -109,24 +115,29 @@ class Service:
     def _children(self) -> list[Child]:
         return [*([self._broker_child] if self._broker_child else []), *self._others]
 
-    def _child(self, name: str, *command: str) -> Child:
-        is_server = name == "server"
-        return Child(
-            name,
-            command,
-            self._environment(with_key=is_server),
-            self._settings.log_dir / f"{name}.log",
-            self._say,
-            inherited=(self._listener.fileno(),) if is_server else (),
-        )
+    def _server(self, listening: Listening) -> Child:
+        inherited = [listener.fileno() for listener in listening.sockets]
+        options = [part for number in inherited for part in ("--fd", str(number))]
+        command = (sys.executable, "-m", "app.serve", *options)
+        secret = {"MRQ_API_KEY": self._key, "MRQ_SERVER_NAME": listening.server_name}
+        return self._child(listening.name, *command, inherited=inherited, added=secret)
 
-    def _environment(self, *, with_key: bool) -> dict[str, str]:
-        """Secrets go by environment, never by command line; only the server gets the key."""
+    def _child(
+        self,
+        name: str,
+        *command: str,
+        inherited: Sequence[int] = (),
+        added: Mapping[str, str] | None = None,
+    ) -> Child:
+        environment = {**self._environment(), **(added or {})}
+        log = self._settings.log_dir / f"{name}.log"
+        return Child(name, command, environment, log, self._say, inherited=inherited)
+
+    def _environment(self) -> dict[str, str]:
+        """Secrets go by environment, never by command line; only the servers get the key."""
         kept = {name: value for name, value in os.environ.items() if name != "MRQ_API_KEY"}
-        key = {"MRQ_API_KEY": self._key} if with_key else {}
         return {
             **kept,
-            **key,
             "MRQ_DATA_DIR": str(self._settings.data_dir),
             "MRQ_BROKER_URL": self._broker.url,
             # The workers share this machine's memory.
@@ -136,7 +147,7 @@ class Service:
 
     def _server_answers(self) -> bool:
         try:
-            return httpx2.get(f"{self.url}/healthz", timeout=1.0).status_code == 200
+            return httpx2.get(f"{self._url}/healthz", timeout=1.0).status_code == 200
         except httpx2.HTTPError:
             return False
 
@@ -152,27 +163,18 @@ class Service:
             time.sleep(WATCH_SECONDS)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bound here and inherited by the server, so that a restart of the server keeps the address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SetupError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. "
-            "Choose another port with --port (0 picks a free one)."
-        ) from None
-    listener.listen(1024)
-    return listener
-
-
 def _greet(
-    url: str, key: str, is_new: bool, settings: Settings, say: Callable[[str], None]
+    listening: Sequence[Listening],
+    key: str,
+    is_new: bool,
+    settings: Settings,
+    say: Callable[[str], None],
 ) -> None:
+    url = listening[0].url
     say(f"ready at {url}")
+    for each in listening:
+        if each.own_url is not None:
+            say(f"{each.name} alone at {each.own_url}")
     say(f"data and logs in {settings.data_dir}")
     if is_new:
         say(f"API key, shown this once and kept in {api_key_file(settings)}: {key}")

@@ -87,6 +87,16 @@ class Settings(BaseSettings):
     max_act_bytes: int = Field(default=8 << 20, gt=0)
     max_batch: int = Field(default=256, ge=1)
 
+    # What this server process calls itself where there are several; empty: by chance.
+    server_name: str = Field(default="", pattern=r"^[a-z0-9-]{0,32}$")
+
+    # Control loops of one server process: sessions and what their frames take, open sockets, and
+    # how long either may be idle. 256 MiB are 9,000 sessions of four gray frames of 84 by 84.
+    session_idle_seconds: float = Field(default=300.0, gt=0, le=LONGEST)
+    max_sessions: int = Field(default=4096, ge=0)
+    max_session_bytes: int = Field(default=256 << 20, ge=0)
+    max_streams: int = Field(default=1024, ge=0)
+
     # The log of actions: for how long feedback is taken, and how many actions it holds.
     feedback_seconds: float = Field(default=7 * 86_400.0, gt=0)
     max_logged_actions: int = Field(default=1_000_000, ge=0)

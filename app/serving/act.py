@@ -7,6 +7,7 @@ Documented by hand in `app.openapi_act`; errors, key, limits and headers are tho
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
@@ -24,6 +25,8 @@ from app.serving.masks import read_masks
 from app.serving.media import reply_form, request_form
 from app.serving.observation import read_rows
 from app.serving.policies import LivePolicy, LoadedPolicies
+from app.serving.sessions import Sessions
+from app.serving.turns import Turn, begin_turn
 
 PATH = "/policies/{reference}/act"
 
@@ -67,6 +70,7 @@ class Act:
         form, reply = request_form(headers), reply_form(headers)
         limit = self.json_limit if form.is_json else self.array_limit
         body = await read_all(receive, headers, limit)
+        turn: Turn | None = None
         policy = policies.at_hand(reference)
         typed = policy.reader.read(body) if policy is not None and form.is_json else None
         if policy is not None and typed is not None:
@@ -75,14 +79,21 @@ class Act:
         else:
             asked = form.reader(headers)(body)
             until = deadline(begun, asked.deadline_ms)
-            policy = policy or await in_time(policies, reference, until)
-            rows, asked.is_batch = read_rows(
-                policy.actor.observation_space, asked.value, asked.is_batch, self.max_batch
-            )
+            if asked.held is None:
+                policy = policy or await in_time(policies, reference, until)
+                rows, asked.is_batch = read_rows(
+                    policy.actor.observation_space, asked.value, asked.is_batch, self.max_batch
+                )
+            else:
+                as_json = (reply or form.reply) is json_reply
+                find = partial(in_time, policies, until=until)
+                sessions: Sessions = scope["app"].state.sessions
+                turn = await begin_turn(sessions, asked, reference, find, as_json)
+                policy, rows = turn.policy, turn.rows
             batch = len(rows) if asked.is_batch else None
             masks = read_masks(policy.actor.codec, asked.mask, batch)
         if asked.log:
-            if asked.episode is not None and policies.traffic:
+            if turn is None and asked.episode is not None and policies.traffic:
                 policy = await policies.of_episode(reference, asked.episode, policy)
             require_loggable(policy, asked, (reply or form.reply) is json_reply)
         forwarded = await policy.batcher.submit(rows, until)
@@ -94,6 +105,9 @@ class Act:
             if asked.log:
                 log: ActionLog = scope["app"].state.action_log
                 more |= await logged(log, policy, asked, rows, chosen)
+        if turn is not None:
+            told = turn.end()
+            more = {**more, **told} if (reply or form.reply) is json_reply else more
         answered = Answered(policy, request_id(scope), asked, actions, forwarded, more, begun)
         made = (reply or form.reply)(answered)
         if policies.traffic:

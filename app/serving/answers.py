@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +18,7 @@ from app.serving.passes import Forwarded
 from app.serving.policies import LivePolicy
 from app.serving.provenance import NO_HEADERS, FixedHeaders, fixed_headers
 from app.serving.requests import ActRequest
+from app.serving.seen import rows_outside
 from mrq_core.spaces import Floats
 
 # Nothing in it needs escaping: the mode is one of a few words, the id is of hexadecimal digits.
@@ -50,6 +50,8 @@ ReplyForm: TypeAlias = Callable[["Answered"], Reply]
 class Answered:
     """A request, the actions for it and where they come from."""
 
+    __slots__ = ("actions", "asked", "begun", "details", "forwarded", "policy", "request_id")
+
     def __init__(
         self,
         policy: LivePolicy,
@@ -74,16 +76,13 @@ class Answered:
         self.policy.measures.answered(self.forwarded.queue_us, total_us)
         return total_us
 
-    @cached_property
-    def warnings(self) -> list[str]:
-        """One for each observation that is unlike those of the training."""
-        actor, forwarded = self.policy.actor, self.forwarded
-        outside = forwarded.outside(actor)
-        if actor.seen is None or outside is None:
-            return []
-        told = actor.seen.warnings(forwarded.rows, outside, is_batch=bool(self.asked.is_batch))
-        self.policy.measures.outside += len(told)
-        return told
+
+def warnings_of(policy: LivePolicy, forwarded: Forwarded, is_batch: bool) -> list[str]:
+    """Of observations that are unlike those of the training."""
+    outside, seen = forwarded.outside, policy.actor.seen
+    if outside is None or seen is None:
+        return []
+    return seen.warnings(forwarded.rows, outside, is_batch=is_batch)
 
 
 def choose_actions(
@@ -109,8 +108,8 @@ def json_reply(answered: Answered) -> Reply:
     first = named % orjson.dumps(actions if asked.is_batch else actions[0])
     if answered.details:
         first += b"%b," % orjson.dumps(answered.details)[1:-1]
-    if answered.warnings:
-        first += b'"warnings":%b,' % orjson.dumps(answered.warnings)
+    if warnings := warnings_of(policy, forwarded, bool(asked.is_batch)):
+        first += b'"warnings":%b,' % orjson.dumps(warnings)
     total_us = answered.finish()
     body = _JSON % (
         first,
@@ -139,9 +138,11 @@ def npy_reply(answered: Answered) -> Reply:
 
 def _with_warnings(answered: Answered, headers: FixedHeaders) -> FixedHeaders:
     """Of an array there is room for their number."""
-    if not answered.warnings:
+    outside = answered.forwarded.outside
+    if outside is None:
         return headers
-    return fixed_headers([*headers.raw, (b"x-warnings", b"%d" % len(answered.warnings))])
+    number = (b"x-warnings", b"%d" % rows_outside(outside))
+    return fixed_headers([*headers.raw, number])
 
 
 def _one_or_all(answered: Answered) -> NDArray[Any]:

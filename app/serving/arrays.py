@@ -23,14 +23,17 @@ DTYPES = (
 )
 MAX_DIMENSIONS = 8
 _LARGEST_DIMENSION = 10_000_000
-# The other fields of a request, as JSON in these headers; the mode as a bare word.
+# The other fields of a request, as JSON in these headers; mode and session as bare words.
 _OPTIONS = {
     b"x-seed": "seed",
     b"x-action-mask": "action_mask",
     b"x-deadline-ms": "deadline_ms",
     b"x-return": "return",
+    b"x-t": "t",
+    b"x-reset": "reset",
 }
-OPTION_HEADERS = ("X-Mode", *(name.decode().title() for name in _OPTIONS))
+_BARE_OPTIONS = {b"x-mode": "mode", b"x-session-id": "session_id"}
+OPTION_HEADERS = ("X-Mode", "X-Session-Id", *(name.decode().title() for name in _OPTIONS))
 
 
 def raw_reader(headers: Mapping[bytes, bytes]) -> Reader:
@@ -146,8 +149,9 @@ def _bad_shape(text: bytes | None) -> ActRefused:
 
 def _options(headers: Mapping[bytes, bytes]) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    if (mode := headers.get(b"x-mode")) is not None:
-        options["mode"] = mode.decode("latin-1").strip()
+    for header, field in _BARE_OPTIONS.items():
+        if (word := headers.get(header)) is not None:
+            options[field] = word.decode("latin-1").strip()
     for header, field in _OPTIONS.items():
         if (text := headers.get(header)) is not None:
             try:

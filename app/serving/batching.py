@@ -18,6 +18,7 @@ from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.bundle import Forward
 from app.serving.measures import PolicyMeasures
 from app.serving.passes import INLINE_SECONDS, UNKNOWN_COST, Forwarded, Pass, PassCost
+from app.serving.seen import SeenRange
 from mrq_core.spaces import Floats
 
 # Where a row costs about 30 us, so this is how long one pass may take.
@@ -29,10 +30,11 @@ MAX_VALUES_WAITING = 1 << 25
 
 
 class Receiver(Protocol):
-    """Who waits for a pass: a future, or whatever has these three of a future's methods."""
+    """Who waits for a pass: a future, or whatever has these three of a future's methods. None of
+    them raises anything: others of the same pass wait behind it."""
 
     def done(self) -> bool:
-        """Whether it is too late to tell it anything."""
+        """Whether it has been told, or it is too late for that."""
 
     def set_result(self, result: Forwarded, /) -> None: ...
 
@@ -64,8 +66,10 @@ class MicroBatcher:
         cost: PassCost = UNKNOWN_COST,
         thread: Executor | None = None,
         measures: PolicyMeasures | None = None,
+        seen: SeenRange | None = None,
     ) -> None:
-        """`width` is D."""
+        """`width` is D; `seen`, what the policy met in training."""
+        self._seen = seen
         self._measures = measures or PolicyMeasures()
         self._forward = forward
         self._cost = cost
@@ -75,6 +79,7 @@ class MicroBatcher:
         self._waiting: deque[_Waiting] = deque()
         self._rows_waiting = 0
         self._begun = False  # a pass, or the call for one
+        self._on_thread = 0  # passes there, or in its queue
 
     @property
     def rows_waiting(self) -> int:
@@ -97,44 +102,70 @@ class MicroBatcher:
                 f"{self._rows_waiting} observations wait for this policy already; "
                 f"allowed: {self._max_rows_waiting}. Try again in a second."
             )
-        if not self._begun:
+        self._waiting.append(_Waiting(rows, receiver, time.perf_counter_ns(), deadline))
+        self._rows_waiting += len(rows)
+        if not self._begun or self._has_next_for_thread():
             self._begun = True
             loop = asyncio.get_running_loop()
             loop.call_soon(self._run, loop)
-        self._waiting.append(_Waiting(rows, receiver, time.perf_counter_ns(), deadline))
-        self._rows_waiting += len(rows)
+
+    def at_once(self, rows: Floats, deadline: int | None = None) -> Forwarded | None:
+        """A short pass for one request alone, without the event loop's detours; None if a pass is
+        under way or waits, or would be a long one. Raises `DeadlineExceeded`.
+
+        For whoever knows that nobody is there to share a pass with.
+        """
+        if self._begun or self._cost.seconds(len(rows)) > INLINE_SECONDS:
+            return None
+        since = time.perf_counter_ns()
+        done = Pass.of(self._forward, rows)
+        self._count(done)
+        if deadline is not None and time.perf_counter_ns() > deadline:
+            raise _too_late()
+        return Forwarded(done, 0, len(rows), (done.begun - since) // 1000)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Whatever happens to a batch, there is a next one."""
+        if self._on_thread and not self._has_next_for_thread():
+            return
         batch = self._take()
-        if not batch:
-            return self._go_on(loop)
+        try:
+            if batch and self._pass(loop, batch):
+                return
+        except Exception as error:
+            _fail(batch, error)
+        self._go_on(loop)
+
+    def _pass(self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting]) -> bool:
+        """Whether it goes on in the thread."""
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([w.rows for w in batch])
-        if self._thread is None or self._cost.seconds(len(rows)) <= INLINE_SECONDS:
-            try:
-                done = Pass.of(self._forward, rows)
-            except Exception as error:
-                _fail(batch, error)
-            else:
-                self._hand_out(batch, done)
-            return self._go_on(loop)
+        if not self._is_long(len(rows)):
+            self._hand_out(batch, Pass.of(self._forward, rows))
+            return False
         begun = loop.run_in_executor(self._thread, Pass.of, self._forward, rows)
+        self._on_thread += 1
         begun.add_done_callback(partial(self._done, loop, batch))
+        return True
+
+    def _has_next_for_thread(self) -> bool:
+        """A pass that is as large as it may be waits in the thread's queue, so that the thread need
+        not wait for the event loop; a smaller one waits here, for company."""
+        return self._on_thread == 1 and self._rows_waiting >= self._rows_per_pass
 
     def _done(
         self, loop: asyncio.AbstractEventLoop, batch: list[_Waiting], future: asyncio.Future[Pass]
     ) -> None:
-        if future.cancelled():
-            _fail(batch, asyncio.CancelledError())
-        elif (error := future.exception()) is not None:
-            _fail(batch, error)
-        else:
+        self._on_thread -= 1
+        if self._is_long(min(self._rows_waiting, self._rows_per_pass)):
+            self._run(loop)  # the thread need not wait while answers are written
+        try:
             self._hand_out(batch, future.result())
-        self._begun = bool(self._waiting)
-        if self._begun:  # at once, so that the thread does not wait while answers are written
-            self._run(loop)
+        except (Exception, asyncio.CancelledError) as error:
+            _fail(batch, error)
+        self._go_on(loop)
 
     def _hand_out(self, batch: list[_Waiting], done: Pass) -> None:
-        self._measures.passed(len(done.rows), done.compute_us)
+        self._count(done)
         first = 0
         for waiting in batch:
             last = first + len(waiting.rows)
@@ -146,10 +177,17 @@ class MicroBatcher:
                 waiting.result.set_result(Forwarded(done, first, last, queue_us))
             first = last
 
+    def _count(self, done: Pass) -> None:
+        outside = 0 if self._seen is None else done.look(self._seen)
+        self._measures.passed(len(done.rows), done.compute_us, outside)
+
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._begun = bool(self._waiting)
-        if self._begun:
+        self._begun = bool(self._on_thread or self._waiting)
+        if self._waiting and not self._on_thread:
             loop.call_soon(self._run, loop)
+
+    def _is_long(self, rows: int) -> bool:
+        return self._thread is not None and self._cost.seconds(rows) > INLINE_SECONDS
 
     def _take(self) -> list[_Waiting]:
         """Those whose time is over, and those whose client is gone, cost no pass."""
@@ -180,5 +218,9 @@ def _is_late(deadline: int) -> bool:
 
 def _refuse_late(waiting: _Waiting) -> None:
     if not waiting.result.done():
-        text = "There was no action before the deadline of this request."
-        waiting.result.set_exception(DeadlineExceeded(text, param="deadline_ms"))
+        waiting.result.set_exception(_too_late())
+
+
+def _too_late() -> DeadlineExceeded:
+    text = "There was no action before the deadline of this request."
+    return DeadlineExceeded(text, param="deadline_ms")

@@ -11,7 +11,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from app.inputs import history_of
 from app.refusals import PolicyBroken
+from app.serving.history import FrameForm
 from app.serving.seen import SeenRange, seen_range
 from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
@@ -37,12 +39,17 @@ class Actor:
         noise: float,
         latent: Forward | None = None,
         seen: SeenRange | None = None,
+        *,
+        action_space: Space,
+        history: int,
     ) -> None:
-        """`latent`: to zs, where the graph gives it."""
+        """`latent`: to zs, where the graph gives it. `history`: frames in an observation."""
         self.seen = seen
         self.forward = forward
         self.latent = latent
         self.observation_space = observation_space
+        self.action_space = action_space
+        self.frames = FrameForm(observation_space, history)
         self.codec = codec
         self.noise = noise
         self._unseeded = np.random.default_rng()
@@ -115,7 +122,8 @@ def open_policy(policy: ServablePolicy) -> Actor:
         raise _broken(policy, f"its format is {version}, this server reads {BUNDLE_FORMAT_VERSION}")
     try:
         observation_space = space_from_json(policy.manifest["observation_space"])
-        codec = action_codec(space_from_json(policy.manifest["action_space"]))
+        action_space = space_from_json(policy.manifest["action_space"])
+        codec = action_codec(action_space)
     except SpaceError as error:
         raise _broken(policy, f"its spaces cannot be read: {error}") from error
     try:
@@ -128,7 +136,17 @@ def open_policy(policy: ServablePolicy) -> Actor:
     given = {output.name for output in session.get_outputs()}
     latent = _forward(session, LATENT) if LATENT in given else None
     noise, seen = policy.manifest["exploration_noise"], seen_range(policy.manifest)
-    return Actor(forward, observation_space, codec, noise, latent, seen)
+    history = history_of(policy.manifest)
+    return Actor(
+        forward,
+        observation_space,
+        codec,
+        noise,
+        latent,
+        seen,
+        action_space=action_space,
+        history=history,
+    )
 
 
 def open_session(graph: bytes) -> Any:

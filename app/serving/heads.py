@@ -35,13 +35,15 @@ class KnownHeads:
         self._piece: bytes | None = None
 
     def match(self, data: bytes) -> Head | None:
-        """That of a whole message; without one the parser is fed."""
+        """That of a whole message. Without one the parser is fed, and `data` may be learnt."""
+        self._piece = None
         if not self._between:
-            self._piece = None
             return None
-        self._piece = data
         head = self._heads.get(data[: data.find(_END) + 4])
-        return head if head is not None and head.whole_size == len(data) else None
+        if head is not None and head.whole_size == len(data):
+            return head
+        self._piece = data
+        return None
 
     def begin(self) -> None:
         self._between = False

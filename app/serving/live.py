@@ -71,7 +71,9 @@ class Opener:
             size_bytes=len(servable.onnx),
             actor=actor,
             reader=TypedReader(actor.observation_space, self.max_batch),
-            batcher=MicroBatcher(actor.forward, width, cost=cost, thread=thread, measures=measures),
+            batcher=MicroBatcher(
+                actor.forward, width, cost=cost, thread=thread, measures=measures, seen=actor.seen
+            ),
             latent=actor.latent and MicroBatcher(actor.latent, width, cost=cost, thread=thread),
             shadowed=MicroBatcher(
                 actor.forward,

@@ -45,9 +45,10 @@ class PolicyMeasures:
         self.observations = 0
         self.outside = 0  # of what was seen in training
 
-    def passed(self, rows: int, compute_us: int) -> None:
+    def passed(self, rows: int, compute_us: int, outside: int = 0) -> None:
         self.compute.add(compute_us)
         self.observations += rows
+        self.outside += outside
 
     def answered(self, queue_us: int, total_us: int) -> None:
         self.codes[200] += 1
@@ -95,6 +96,12 @@ class Measures:
             yield from head(name, "histogram", text)
             for labels, measures in known:
                 yield from getattr(measures, part).lines(name, labels)
+
+
+def gauge(name: str, text: str, counts: Mapping[tuple[str, int], int]) -> Iterator[str]:
+    """Of a policy's name and version."""
+    samples = [(labels_of(*key), count) for key, count in sorted(counts.items())]
+    yield from family(name, "gauge", text, samples)
 
 
 def family(name: str, kind: str, text: str, samples: Samples) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.serving.bundle import Actor, Forward
-from app.serving.seen import Outside, SeenRange
+from app.serving.seen import Outside, SeenRange, rows_outside
 from mrq_core.actions import FEW
 from mrq_core.spaces import Floats
 
@@ -65,6 +65,8 @@ class Pass:
         self.outputs = outputs  # (B, A)
         self.begun = begun
         self.compute_us = (ended - begun) // 1000
+        self.outside: Outside | None = None  # (B, D): of what was seen in training
+        self._actions: NDArray[Any] | None = None
 
     @classmethod
     def of(cls, forward: Forward, rows: Floats) -> "Pass":
@@ -87,15 +89,10 @@ class Pass:
             self._actions = actor.deterministic(self.outputs)
         return self._actions
 
-    def outside(self, seen: SeenRange) -> Outside | None:
-        """(B, D), made once too."""
-        if not self._looked:
-            self._outside, self._looked = seen.outside(self.rows), True
-        return self._outside
-
-    _actions: NDArray[Any] | None = None
-    _outside: Outside | None = None
-    _looked = False
+    def look(self, seen: SeenRange) -> int:
+        """How many rows are unlike those of the training."""
+        self.outside = seen.outside(self.rows)
+        return 0 if self.outside is None else rows_outside(self.outside)
 
 
 class Forwarded:
@@ -131,11 +128,12 @@ class Forwarded:
         """Deterministic ones, without masks."""
         return self.shared.actions(actor)[self.first : self.last]
 
-    def outside(self, actor: Actor) -> Outside | None:
+    @property
+    def outside(self) -> Outside | None:
         """(B, D), of this request, or None: which values the policy did not meet in training."""
-        if actor.seen is None or (outside := self.shared.outside(actor.seen)) is None:
+        if self.shared.outside is None:
             return None
-        own = outside[self.first : self.last]
+        own = self.shared.outside[self.first : self.last]
         return own if own.any() else None
 
     @property

@@ -7,6 +7,8 @@ as if nothing had been held; so are those that a client sends ahead, for their t
 uvicorn's own pipeline. `app.serve` uses it; under any other server the door does the same, slower.
 """
 
+import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,8 @@ from app.serving.heads import KnownHeads
 from app.serving.passes import Forwarded
 from app.serving.provenance import NO_HEADERS, FixedHeaders, wire_of
 from app.serving.quick import Order, Plan, QuickAct
+
+logger = logging.getLogger(__name__)
 
 # A longer body is read by ASGI, which lets others in between its pieces.
 MAX_HELD_BYTES = 1 << 18
@@ -39,32 +43,42 @@ class Exchange:
     lost connection sets `disconnected`.
     """
 
-    __slots__ = ("disconnected", "keep_alive", "order", "plan", "protocol", "response_complete")
+    __slots__ = (
+        *("begun", "disconnected", "keep_alive", "order", "plan", "protocol"),
+        "response_complete",
+    )
     message_event = _NoWaiter()
 
     def __init__(self, protocol: "ActProtocol", plan: Plan) -> None:
         self.protocol = protocol
         self.plan = plan
+        self.begun = time.perf_counter_ns()
         self.order: Order | None = None
         self.response_complete = False
         self.disconnected = False
         self.keep_alive = True
 
     def done(self) -> bool:
-        return self.disconnected
+        """With a request behind it, it is not this one that uvicorn tells of a lost connection."""
+        closing: bool = self.protocol.transport.is_closing()
+        return self.response_complete or self.disconnected or closing
 
     def set_result(self, forwarded: Forwarded) -> None:
-        assert self.order is not None
         try:
-            self.protocol.answer(self, self.order, forwarded)
+            self.protocol.answer(self, forwarded)
         except Exception as error:
             self.set_exception(error)
 
     def set_exception(self, error: BaseException) -> None:
-        if isinstance(error, Exception):
+        if self.response_complete or not isinstance(error, Exception):
+            # A second answer would be taken for that of the next request.
+            self.protocol.transport.abort()
+            return
+        try:
             self.protocol.refuse(self, error)
-        else:  # the server ends in the middle of a pass
-            self.protocol.transport.close()
+        except Exception:
+            logger.exception("an act request could not be answered")
+            self.protocol.transport.abort()
 
 
 class ActProtocol(HttpToolsProtocol):
@@ -72,22 +86,19 @@ class ActProtocol(HttpToolsProtocol):
     none where requests are observed."""
 
     quick_of: Callable[[], QuickAct | None]
-    quick: QuickAct
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        quick = type(self).quick_of()
-        self._is_open = quick is not None and not self.root_path and not self.limit_concurrency
-        if quick is not None:
-            self.quick = quick
+        plain = not self.root_path and self.limit_concurrency is None
+        self._quick = type(self).quick_of() if plain else None
         self._held: Exchange | None = None
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._length: bytes | None = None
         self._heads = KnownHeads()
         # The last head that the parser read, and what it says.
         self._head: tuple[bytes, RawHeaders] = (b"", [])
         self._plan: Plan | None = None
-        self._begun_for: tuple[RawHeaders, FixedHeaders, bytes] = ([], NO_HEADERS, b"")
+        self._common: tuple[RawHeaders, FixedHeaders, bytes] = ([], NO_HEADERS, b"")
         self._answered_at = 0.0
 
     def data_received(self, data: bytes) -> None:
@@ -119,18 +130,18 @@ class ActProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        plan = self._plan_of_head() if self._is_open and self._may_hold() else None
+        quick = self._quick
+        plan = self._plan_of_head(quick) if quick is not None and self._may_hold() else None
         if plan is None or self._too_long(plan):
             self._give_up_head()
         else:
             self.cycle = self._held = Exchange(self, plan)  # type: ignore[assignment]
-            self._body = []
 
     def on_body(self, body: bytes) -> None:
         if self._held is None:
             super().on_body(body)
         else:
-            self._body.append(body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         exchange, self._held = self._held, None
@@ -138,11 +149,14 @@ class ActProtocol(HttpToolsProtocol):
             self._heads.complete(None, b"")
             super().on_message_complete()
             return
-        body = b"".join(self._body)
+        body = bytes(self._body)
+        self._body.clear()
         taken = self._take(exchange, body)
         self._heads.complete(exchange.plan if taken else None, body)
         if not taken:
             self._give_up(body)
+            if not exchange.keep_alive:  # a shutdown began meanwhile
+                self.cycle.keep_alive = False
 
     def _is_free(self) -> bool:
         """Whether an answer could be written as soon as it is there."""
@@ -164,11 +178,11 @@ class ActProtocol(HttpToolsProtocol):
             and not parser.should_upgrade()
         )
 
-    def _plan_of_head(self) -> Plan | None:
+    def _plan_of_head(self, quick: QuickAct) -> Plan | None:
         url, headers = self._head
         if self.url != url or self.headers != headers:
             self._head = self.url, self.headers
-            self._plan = self.quick.plan(self.url, self.headers)
+            self._plan = quick.plan(self.url, self.headers)
         return self._plan
 
     def _too_long(self, plan: Plan) -> bool:
@@ -179,9 +193,10 @@ class ActProtocol(HttpToolsProtocol):
 
     def _take(self, exchange: Exchange, body: bytes) -> bool:
         """Whether it is answered here, be it with a refusal."""
+        assert self._quick is not None
         self.cycle = exchange  # type: ignore[assignment]
         try:
-            order = self.quick.read(exchange.plan, body)
+            order = self._quick.read(exchange.plan, body, exchange.begun)
             if order is None:
                 return False
             exchange.order = order
@@ -207,11 +222,13 @@ class ActProtocol(HttpToolsProtocol):
         super().on_body(body)
         super().on_message_complete()
 
-    def answer(self, exchange: Exchange, order: Order, forwarded: Forwarded) -> None:
-        identity, reply = self.quick.reply(order, forwarded)
+    def answer(self, exchange: Exchange, forwarded: Forwarded) -> None:
+        assert self._quick is not None
+        assert exchange.order is not None
+        identity, reply = self._quick.reply(exchange.order, forwarded)
         body = reply.body
         head = b"%bserver-timing: %b\r\nx-request-id: %b\r\ncontent-length: %d\r\n%b" % (
-            self._beginning(reply.fixed),
+            self._common_head(reply.fixed),
             reply.timing,
             identity.encode(),
             len(body),
@@ -220,7 +237,8 @@ class ActProtocol(HttpToolsProtocol):
         self._write(exchange, head, body)
 
     def refuse(self, exchange: Exchange, error: Exception) -> None:
-        status, headers, body = self.quick.refusal(exchange.plan, error)
+        assert self._quick is not None
+        status, headers, body = self._quick.refusal(exchange.plan, error)
         head = [*self.server_state.default_headers, *headers]
         self._write(exchange, STATUS_LINE[status] + wire_of(head), body)
 
@@ -228,6 +246,7 @@ class ActProtocol(HttpToolsProtocol):
         end = b"\r\n" if exchange.keep_alive else b"connection: close\r\n\r\n"
         self.transport.write(b"%b%b%b" % (head, end, body))
         exchange.response_complete = True
+        exchange.order = None  # the numbers of the observation need not wait for the next one
         if exchange.keep_alive and not self.pipeline:
             self._rest()
             return
@@ -235,13 +254,14 @@ class ActProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _beginning(self, fixed: FixedHeaders) -> bytes:
-        """Of an answer, up to what is its own. uvicorn has a new list of headers each second."""
+    def _common_head(self, fixed: FixedHeaders) -> bytes:
+        """What stands in all answers of a policy. uvicorn has a new list with the date each
+        second."""
         dated = self.server_state.default_headers
-        if self._begun_for[0] is not dated or self._begun_for[1] is not fixed:
-            beginning = STATUS_LINE[200] + wire_of(dated) + fixed.wire + _EVERY_ANSWER
-            self._begun_for = dated, fixed, beginning
-        return self._begun_for[2]
+        if self._common[0] is not dated or self._common[1] is not fixed:
+            head = STATUS_LINE[200] + wire_of(dated) + fixed.wire + _EVERY_ANSWER
+            self._common = dated, fixed, head
+        return self._common[2]
 
     def _rest(self) -> None:
         """A timer for each request would cost more than its parsing: one goes on until it finds
@@ -256,11 +276,24 @@ class ActProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = timer
 
     def timeout_keep_alive_handler(self) -> None:
-        since = self.loop.time() - self._answered_at if self._is_free() else 0.0
-        if since < self.timeout_keep_alive and not self.transport.is_closing():
-            self._rest_for(self.timeout_keep_alive - since)
+        is_free = self._is_free()
+        idle = self.loop.time() - self._answered_at if is_free else 0.0
+        if (not is_free or idle < self.timeout_keep_alive) and not self.transport.is_closing():
+            self._rest_for(self.timeout_keep_alive - idle)
         else:
             super().timeout_keep_alive_handler()
+
+    def handle_websocket_upgrade(self) -> None:
+        """What is asked before the upgrade and not answered yet has no place behind it."""
+        if isinstance(self.cycle, Exchange):
+            self.cycle.disconnected = True
+        super().handle_websocket_upgrade()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._body.clear()
+        if isinstance(self.cycle, Exchange):  # each would keep the other
+            self.cycle = None
 
 
 def act_protocol(quick_of: Callable[[], QuickAct | None]) -> type[ActProtocol]:

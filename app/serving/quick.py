@@ -6,7 +6,6 @@ observation and nothing more than a deadline. All others go through `app.serving
 """
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,9 +84,9 @@ class QuickAct:
             path, reference, named, read, reply or form.reply, form.is_json, limit.allowed_bytes
         )
 
-    def read(self, plan: Plan, body: bytes) -> Order | None:
-        """None is for the door. Raises what is wrong with an array."""
-        begun = time.perf_counter_ns()
+    def read(self, plan: Plan, body: bytes, begun: int) -> Order | None:
+        """`begun`: when the head was there, of `perf_counter_ns`. None is for the door. Raises what
+        is wrong with an array."""
         policy = self._policies.at_hand(plan.reference)
         if policy is None:
             return None

@@ -8,12 +8,14 @@ import orjson
 
 from app.body import refuse_ambiguous
 from app.refusals import ActRefused, MalformedBody, NonFiniteNumber
+from app.serving.held import HELD_FIELDS, Held, read_held
 from mrq_core.spaces import describe
 
 FIELDS = frozenset(
     {
         *("observation", "observations", "mode", "seed", "action_mask", "deadline_ms", "return"),
         *("log", "episode", "t"),
+        *HELD_FIELDS,
     }
 )
 MODES = ("deterministic", "sample")
@@ -38,6 +40,7 @@ class ActRequest:
     log: bool = False
     episode: str | None = None
     t: int | None = None
+    held: Held | None = None
 
     def of(self, value: Any) -> "ActRequest":
         """The same of another value."""
@@ -46,24 +49,33 @@ class ActRequest:
     @property
     def is_plain(self) -> bool:
         """Asks for the deterministic action and nothing else."""
-        return self.mode == "deterministic" and self.mask is None and not (self.returns or self.log)
+        more = self.mask is not None or self.returns or self.log or self.held is not None
+        return self.mode == "deterministic" and not more
 
 
 Reader: TypeAlias = Callable[[bytes], ActRequest]  # of bodies
 
 
-def read_request(body: bytes) -> ActRequest:
+def read_object(body: bytes) -> dict[str, Any]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _unreadable(body, error) from None
     if not isinstance(data, dict):
         raise MalformedBody("The body must be a JSON object.", param="body")
-    if unknown := data.keys() - FIELDS:
+    return data
+
+
+def require_known(data: Mapping[str, Any], fields: frozenset[str]) -> None:
+    if unknown := data.keys() - fields:
         field = sorted(unknown)[0][:80]
-        allowed = ", ".join(sorted(FIELDS))
-        text = f"{field!r} is not a field here; allowed: {allowed}."
+        text = f"{field!r} is not a field here; allowed: {', '.join(sorted(fields))}."
         raise ActRefused("unknown_field", text, param=field)
+
+
+def read_request(body: bytes) -> ActRequest:
+    data = read_object(body)
+    require_known(data, FIELDS)
     is_batch = "observations" in data
     if is_batch == ("observation" in data):
         text = "Give exactly one of observation and observations."
@@ -76,6 +88,8 @@ def read_options(value: Any, is_batch: bool | None, data: Mapping[str, Any]) -> 
     mode, seed = _mode_and_seed(data)
     deadline_ms, returns = _deadline(data.get("deadline_ms")), _returns(data.get("return"))
     asked = ActRequest(value, is_batch, mode, seed, data.get("action_mask"), deadline_ms, returns)
+    if not data.keys().isdisjoint(HELD_FIELDS):
+        asked.held, data = read_held(data, is_batch)
     if not data.keys().isdisjoint(_OF_THE_LOG):
         asked.log, asked.episode, asked.t = _log(data)
     return asked

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mrq_core.spaces import Floats
 
 Outside = NDArray[np.bool_]  # (B, D)
-# An answer is no place for a thousand dimensions.
+# An answer is no place for a thousand of them, be it observations or dimensions.
 MAX_TOLD = 8
 
 
@@ -29,21 +29,28 @@ class SeenRange:
         return found if found.any() else None
 
     def warnings(self, rows: Floats, outside: Outside, *, is_batch: bool) -> list[str]:
-        """One for each observation that is outside."""
-        return [
-            self._told(f"observations[{index}]" if is_batch else "observation", row, found)
-            for index, (row, found) in enumerate(zip(rows, outside, strict=True))
-            if found.any()
+        """One for each observation that is outside, and of many of them their number."""
+        found = np.flatnonzero(outside.any(axis=1)).tolist()
+        name = "observations[{}]" if is_batch else "observation"
+        told = [
+            self._told(name.format(index), rows[index], np.flatnonzero(outside[index]).tolist())
+            for index in found[:MAX_TOLD]
         ]
+        if len(found) > MAX_TOLD:
+            told.append(f"and {len(found) - MAX_TOLD} observations more")
+        return told
 
-    def _told(self, name: str, row: Floats, found: NDArray[np.bool_]) -> str:
-        dimensions = np.flatnonzero(found)
+    def _told(self, name: str, row: Floats, dimensions: list[int]) -> str:
         told = "; ".join(
-            f"{index} is {row[index]:.6g}, seen {self.low[index]:.6g} to {self.high[index]:.6g}"
-            for index in dimensions[:MAX_TOLD]
+            f"{number} is {row[number]:.6g}, seen {self.low[number]:.6g} to {self.high[number]:.6g}"
+            for number in dimensions[:MAX_TOLD]
         )
         more = f"; and {len(dimensions) - MAX_TOLD} more" if len(dimensions) > MAX_TOLD else ""
         return f"{name} is outside of what was seen in training, by dimension: {told}{more}"
+
+
+def rows_outside(outside: Outside) -> int:
+    return int(np.count_nonzero(outside.any(axis=1)))
 
 
 def seen_range(manifest: Mapping[str, Any]) -> SeenRange | None:

@@ -55,7 +55,7 @@ def render(run: Run, seconds: float) -> str:
         "",
         "Written by `make bench-serving`; one run, all taking turns.",
         "",
-        f"{run.begun:%Y-%m-%d %H:%M} UTC, commit {run.commit}, {_processor()}, {os.cpu_count()} "
+        f"{run.begun:%Y-%m-%d %H:%M} UTC, commit {run.commit}, {processor()}, {os.cpu_count()} "
         f"cores, {platform.python_implementation()} {platform.python_version()}. "
         f"{len(run.rounds)} rounds of {seconds} s a turn after one to warm up; medians, and for "
         f"ratios medians of the ratios within a round. Load average before "
@@ -103,7 +103,7 @@ def _batches(run: Run) -> list[str]:
     return rows
 
 
-def _processor() -> str:
+def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()

@@ -25,14 +25,18 @@ class Learned:
     bundle: PolicyBundle
 
 
-def rows(count: int) -> Floats:
-    return np.random.default_rng(count).standard_normal((count, 3)).astype(np.float32)
+FORM = ObservationForm("vector", (3,), 1)
 
 
-def learned(space: Space, h: Hyperparameters = SMALL) -> Learned:
+def rows(count: int, width: int = 3) -> Floats:
+    return np.random.default_rng(count).standard_normal((count, width)).astype(np.float32)
+
+
+def learned(space: Space, h: Hyperparameters = SMALL, form: ObservationForm = FORM) -> Learned:
+    """Of observations of three numbers, or of the last few of them."""
     torch.set_num_threads(1)
     codec = action_codec(space)
-    agent = Agent(h, (3,), codec.action_dim, components=codec.components, seed=0)
+    agent = Agent(h, form.input_shape, codec.action_dim, components=codec.components, seed=0)
     agent.reward_scale = 2.5
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -48,9 +52,9 @@ def learned(space: Space, h: Hyperparameters = SMALL) -> Learned:
         hyperparameters=h,
         step=1,
         weights_sha256="",
-        form=ObservationForm("vector", (3,), 1),
+        form=form,
         masked=False,
-        sample_states=rows(8),
+        sample_states=rows(8, form.input_size),
     )
     bundle = PolicyBundle(onnx=exported.onnx, manifest=exported.manifest, model=exported.model)
     return Learned(policy, bundle)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from store.database import Database
 from store.settings import Settings
-from tests.app.driving import BEARER, KEY, submit
+from tests.app.driving import BEARER, KEY, submit, trained_job
 
 
 def free_port() -> int:
@@ -69,3 +71,25 @@ def test_it_stops_while_a_stream_is_open(
         server.wait()
     assert "Traceback" not in log.read_text()
     assert KEY not in log.read_text()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_it_hangs_up_when_it_stops(settings: Settings, database: Database, tmp_path: Path) -> None:
+    trained_job(database, settings, name="swing")
+    port, log = free_port(), tmp_path / "log"
+    server = start_server(settings, port, log)
+    try:
+        wait_until_it_answers(f"http://127.0.0.1:{port}")
+        url = f"ws://127.0.0.1:{port}/policies/swing/stream"
+        with connect(url, additional_headers=BEARER, proxy=None) as socket:
+            assert "metadata" in str(socket.recv(timeout=20))
+            server.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(timeout=20)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
+        assert server.wait(timeout=20) in (0, -signal.SIGTERM)
+    finally:
+        server.kill()
+        server.wait()
+    assert "Traceback" not in log.read_text()

@@ -1,6 +1,7 @@
 """What is there when the pass begins goes together; nobody waits, nothing grows without bound."""
 
 import asyncio
+import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,25 @@ def test_one_alone_goes_at_once() -> None:
         return future.result()
 
     assert asyncio.run(main()).batch_size == 1
+
+
+def test_a_pass_at_once_is_for_nobody_else() -> None:
+    forward = Doubling()
+
+    async def main() -> None:
+        batcher = MicroBatcher(forward)
+        done = batcher.at_once(row(3), time.perf_counter_ns() + 60 * 10**9)
+        assert done is not None
+        assert (done.outputs.tolist(), done.batch_size) == ([[6]], 1)
+        waiting = batcher.submit(row(1))
+        assert batcher.at_once(row(2)) is None
+        assert (await waiting).batch_size == 1
+        with pytest.raises(DeadlineExceeded):
+            batcher.at_once(row(1), time.perf_counter_ns() - 1)
+        long = MicroBatcher(forward, cost=PassCost(2 * INLINE_SECONDS, 0.0))
+        assert long.at_once(row(1)) is None
+
+    asyncio.run(main())
 
 
 def test_a_pass_is_no_longer_than_the_loop_can_bear() -> None:
@@ -283,3 +303,65 @@ def test_the_cost_of_a_pass_is_a_line_through_two_sizes() -> None:
     cost = measure_cost(forward, 4, lambda: now)
     assert (cost.fixed_seconds, cost.row_seconds) == pytest.approx((10, 3))
     assert cost.seconds(5) == pytest.approx(25)
+
+
+class Raising:
+    """A receiver that breaks its promise."""
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _: Any) -> None:
+        raise ValueError("a broken promise")
+
+    def set_exception(self, _: BaseException) -> None:
+        pass
+
+
+@pytest.mark.parametrize("on_thread", [False, True])
+def test_one_receiver_stops_no_others(on_thread: bool) -> None:
+    async def main() -> Any:
+        with ThreadPoolExecutor(1) as thread:
+            cost = PassCost(1.0 if on_thread else 0.0, 0.0)
+            batcher = MicroBatcher(Doubling(), cost=cost, thread=thread)
+            batcher.enqueue(row(1), Raising())
+            behind = batcher.submit(row(2))
+            with pytest.raises(ValueError, match="promise"):
+                await asyncio.wait_for(behind, 5)
+            return await asyncio.wait_for(batcher.submit(row(3)), 5)
+
+    assert asyncio.run(main()).outputs.tolist() == [[6]]
+
+
+def test_a_full_pass_waits_in_the_threads_own_queue() -> None:
+    """So that the thread goes on while the event loop is busy; a smaller one waits for company."""
+    begun: queue.Queue[int] = queue.Queue()
+    release = threading.Semaphore(0)
+
+    def forward(rows: Any) -> Any:
+        begun.put(len(rows))
+        assert release.acquire(timeout=10)
+        return rows
+
+    def rows(count: int) -> Any:
+        return np.zeros((count, 1), np.float32)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            batcher = MicroBatcher(forward, cost=PassCost(1.0, 0.0), thread=thread)
+            results = [batcher.submit(rows(3))]
+            assert await asyncio.to_thread(begun.get, timeout=10) == 3
+            for count in (1, 2):
+                results.append(batcher.submit(rows(count)))
+                await asyncio.sleep(0)
+            release.release()
+            assert await asyncio.to_thread(begun.get, timeout=10) == 3  # the two together
+            results.append(batcher.submit(rows(ROWS_PER_PASS)))
+            await asyncio.sleep(0)
+            release.release()
+            assert begun.get(timeout=10) == ROWS_PER_PASS  # the loop has had no turn
+            release.release()
+            sizes = [len((await result).outputs) for result in results]
+            assert sizes == [3, 1, 2, ROWS_PER_PASS]
+
+    asyncio.run(main())

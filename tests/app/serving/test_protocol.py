@@ -20,7 +20,7 @@ from app.serving import bundle
 from app.serving.bundle import Forward
 from app.serving.bundle import _forward as bundle_forward
 from app.serving.heads import MAX_HEADS
-from app.serving.protocol import ActProtocol
+from app.serving.protocol import ActProtocol, Exchange
 from mrq_core.spaces import Floats
 from store.database import Database
 from store.settings import Settings
@@ -294,6 +294,12 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate.open.set()
 
 
+def the_connection(server: uvicorn.Server) -> ActProtocol:
+    (connection,) = server.server_state.connections
+    assert isinstance(connection, ActProtocol)
+    return connection
+
+
 @contextmanager
 def under_way(wire: Wire, gate: Gate) -> Iterator[None]:
     wire.send(request({"observation": PASSING}))  # loads it
@@ -306,8 +312,7 @@ def under_way(wire: Wire, gate: Gate) -> Iterator[None]:
 
 def test_a_shutdown_waits_for_the_answer(gate: Gate, wire: Wire, server: uvicorn.Server) -> None:
     with under_way(wire, gate):
-        connection = next(iter(server.server_state.connections))
-        assert isinstance(connection, ActProtocol)
+        connection = the_connection(server)
         server.should_exit = True
         while connection.cycle.keep_alive:
             time.sleep(0.01)
@@ -324,6 +329,71 @@ def test_what_is_sent_ahead_is_answered_after(gate: Gate, wire: Wire) -> None:
         wire.send(request(np.full(3, np.nan, "<f4").tobytes(), **OCTETS))
         time.sleep(0.05)
     assert [wire.answer()[0] for _ in range(2)] == [200, 422]
+
+
+UPGRADE = (
+    f"GET {PATH.removesuffix('act')}stream HTTP/1.1\r\nHost: test\r\nAuthorization: {KEY}\r\n"
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+).encode()
+
+
+@pytest.mark.parametrize("behind", [request() + b"NONSENSE\r\n\r\n", UPGRADE])
+def test_what_ends_a_connection_behind_a_request_ends_no_policy(
+    gate: Gate, serve: Callable[[], str], behind: bytes
+) -> None:
+    url = serve()
+    with closing(Wire(url)) as ending, under_way(ending, gate):
+        ending.send(behind)
+        time.sleep(0.05)
+        ending.close()
+        time.sleep(0.05)
+    with closing(Wire(url)) as wire:
+        wire.send(request())
+        assert wire.answer()[0] == 200
+
+
+def test_a_pass_that_fails_is_told_to_all_and_is_not_the_last(
+    wire: Wire, taken: list[str], app: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = app.state.policies.at_hand("swing:1")
+
+    def fail(rows: Floats) -> Floats:
+        raise RuntimeError("no memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(policy.batcher, "_forward", fail)
+        wire.send(request())
+        status, _, body = wire.answer()
+        assert (status, orjson.loads(body)["code"]) == (500, "internal_error")
+        assert b"no memory" not in body
+    wire.send(request())
+    assert wire.answer()[0] == 200
+
+
+def test_a_shutdown_while_the_body_comes_is_not_forgotten(
+    wire: Wire, taken: list[str], server: uvicorn.Server
+) -> None:
+    """Of a request that is given up, too."""
+    whole = request({"observation": OBSERVATION, "mode": "sample"})
+    wire.send(whole[:-5])
+    while (exchange := the_connection(server).cycle).response_complete:
+        time.sleep(0.01)
+    assert isinstance(exchange, Exchange)
+    server.should_exit = True
+    while exchange.keep_alive:
+        time.sleep(0.01)
+    wire.send(whole[-5:])
+    status, headers, _ = wire.answer()
+    assert (status, headers["connection"]) == (200, "close")
+
+
+def test_time_runs_from_the_head(wire: Wire, taken: list[str]) -> None:
+    whole = request({"observation": OBSERVATION, "deadline_ms": 50})
+    wire.send(whole[:-5])
+    time.sleep(0.1)
+    wire.send(whole[-5:])
+    assert wire.answer()[0] == 504
 
 
 def test_a_client_that_leaves_is_no_trouble(

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from app.serving.bundle import Actor
 from app.serving.passes import Forwarded, Pass
 from app.serving.seen import MAX_TOLD, SeenRange
-from mrq_core.actions import action_codec
-from mrq_core.spaces import Discrete
 from store.database import Database
 from store.settings import Settings
 from tests.app.bundles import linear_bundle
@@ -90,13 +87,23 @@ def test_many_dimensions_are_cut_short() -> None:
     assert told.endswith("; and 3 more")
 
 
+def test_many_observations_are_cut_short() -> None:
+    seen = SeenRange(np.zeros(1, np.float32), np.ones(1, np.float32))
+    rows = np.full((MAX_TOLD + 5, 1), 2, np.float32)
+    rows[:2] = 0.5
+    outside = seen.outside(rows)
+    assert outside is not None
+    told = seen.warnings(rows, outside, is_batch=True)
+    assert told[0].startswith("observations[2] ")
+    assert (len(told), told[-1]) == (MAX_TOLD + 1, "and 3 observations more")
+
+
 def test_each_request_of_a_pass_hears_of_its_own() -> None:
     seen = SeenRange(np.zeros(1, np.float32), np.ones(1, np.float32))
     rows = np.array([[0.5], [2.0]], np.float32)
-    actor = Actor(lambda rows: rows, Discrete(2), action_codec(Discrete(2)), 0.0, seen=seen)
-    shared = Pass.of(actor.forward, rows)
+    shared = Pass.of(lambda rows: rows, rows)
+    assert shared.look(seen) == 1
     first, second = (Forwarded(shared, index, index + 1, 0) for index in (0, 1))
-    assert first.outside(actor) is None
-    outside = second.outside(actor)
-    assert outside is not None
-    assert outside.tolist() == [[True]]
+    assert first.outside is None
+    assert second.outside is not None
+    assert second.outside.tolist() == [[True]]

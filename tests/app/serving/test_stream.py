@@ -1,0 +1,491 @@
+"""`/policies/{reference}/stream`, by a WebSocket client on a real socket."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx2
+import msgspec
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from app.auth import session_cookie_name
+from app.serving.action_log import ActionLog
+from benchmarks.stream_client import Client
+from mrq_core.observations import ObservationForm
+from store.database import Database
+from store.keys import make_session
+from store.settings import Settings
+from store.tables import LoggedAction
+from tests.app.bundles import CONTINUOUS, DISCRETE, linear_bundle, pixel_bundle
+from tests.app.driving import BEARER, KEY, trained_job
+from tests.app.learned import learned, rows
+from tests.app.serving.test_sessions import stacks
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+JSON, PACKED = "act.json.v1", "act.msgpack.v1"
+ROW = [0.5, -1.0, 0.25]
+SHAPE = (3, 40, 36)
+FORM = ObservationForm("vector", (3,), 4)
+
+
+class Loop:
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.packed = socket.subprotocol == PACKED
+        self.metadata = self.receive()
+
+    def send(self, **frame: Any) -> None:
+        encode = msgspec.msgpack.encode if self.packed else msgspec.json.encode
+        self.socket.send(encode(frame), text=not self.packed)
+
+    def receive(self) -> Any:
+        data = self.socket.recv(timeout=10)
+        assert isinstance(data, bytes if self.packed else str)
+        return msgspec.msgpack.decode(data) if isinstance(data, bytes) else json.loads(data)
+
+    def ask(self, **frame: Any) -> Any:
+        self.send(**frame)
+        return self.receive()
+
+    def step(self, t: int, observation: Any = ROW, **more: Any) -> Any:
+        return self.ask(t=t, observation=observation, **more)
+
+
+class Server:
+    def __init__(self, base: str) -> None:
+        self.http = httpx2.Client(base_url=base, headers=BEARER)
+        self.base = base
+
+    def act(self, reference: str, **body: Any) -> Any:
+        return self.http.post(f"/policies/{reference}/act", json=body).json()
+
+    @contextmanager
+    def loop(self, reference: str = "swing", protocol: str | None = None) -> Iterator[Loop]:
+        with self.connect(f"/policies/{reference}/stream", protocol) as socket:
+            yield Loop(socket)
+
+    def connect(
+        self, path: str, protocol: str | None = None, headers: dict[str, str] = BEARER
+    ) -> ClientConnection:
+        url = self.base.replace("http://", "ws://") + path
+        offered: Any = None if protocol is None else [protocol]
+        return connect(
+            url, additional_headers=headers, subprotocols=offered, proxy=None, compression=None
+        )
+
+
+@pytest.fixture
+def server(serve: Callable[[], str], database: Database, settings: Settings) -> Iterator[Server]:
+    trained_job(database, settings, name="swing")
+    server = Server(serve())
+    yield server
+    server.http.close()
+
+
+def test_it_says_first_what_it_takes(server: Server) -> None:
+    with server.loop() as loop:
+        told = loop.metadata
+        policy = server.http.get("/policies/swing").json()
+        for name in ("name", "version", "history", "observation_space", "action_space"):
+            assert told[name] == policy[name]
+        assert (told["type"], told["policy_id"]) == ("metadata", policy["id"])
+        assert told["frame_space"] == policy["observation_space"]
+        assert told["max_deadline_ms"] == 60_000
+        assert loop.socket.subprotocol is None
+        answer = loop.step(0)
+        assert answer.keys() == {"t", "action", "version", "timing"}
+        assert answer["timing"].keys() == {"queue_us", "compute_us", "total_us"}
+        assert answer["action"] == server.act("swing", observation=ROW)["action"]
+
+
+@pytest.mark.parametrize("protocol", [JSON, PACKED])
+def test_it_acts_as_on_frames_stacked_by_hand(
+    server: Server, database: Database, settings: Settings, protocol: str
+) -> None:
+    trained_job(database, settings, learned(CONTINUOUS, form=FORM).bundle, name="deep")
+    with server.loop("deep", protocol) as loop:
+        assert loop.socket.subprotocol == protocol
+        for episode in range(2):
+            frames = rows(6 + episode)
+            for t, (frame, stack) in enumerate(zip(frames, stacks(FORM, frames), strict=True)):
+                as_bytes = protocol == PACKED and episode == 1
+                answer = loop.step(t, frame.tobytes() if as_bytes else frame.tolist())
+                expected = server.act("deep", observation=stack.tolist())["action"]
+                assert (answer["t"], answer["action"]) == (t, expected)
+            assert loop.ask(type="reset")["type"] == "metadata"
+
+
+@pytest.mark.parametrize("protocol", [JSON, PACKED])
+def test_pixels(server: Server, database: Database, settings: Settings, protocol: str) -> None:
+    trained_job(database, settings, pixel_bundle(2, SHAPE), name="seen")
+    frames = np.random.default_rng(0).integers(0, 256, (4, *SHAPE)).astype(np.uint8)
+    with server.loop("seen", protocol) as loop:
+        for t, stack in enumerate(stacks(ObservationForm("pixels", SHAPE, 2), frames)):
+            sent = frames[t].tobytes() if protocol == PACKED else frames[t].tolist()
+            expected = server.act("seen", observation=stack.tolist())["action"]
+            assert loop.step(t, sent)["action"] == expected
+
+
+def test_frames_that_come_together_are_answered_in_their_order(server: Server) -> None:
+    with server.loop() as loop:
+        for t in range(50):
+            loop.send(t=t, observation=[t / 50, 0, 0])
+        assert [loop.receive()["t"] for _ in range(50)] == list(range(50))
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"t": 1, "observation": ROW}, "sequence_gap", "t"),
+    ({"observation": ROW}, "t_invalid", "t"),
+    ({"t": -1, "observation": ROW}, "t_invalid", "t"),
+    ({"t": 0.5, "observation": ROW}, "t_invalid", "t"),
+    ({"t": 0}, "observation_missing", "observation"),
+    ({"t": 0, "observation": [1.0]}, "observation_shape_mismatch", "observation"),
+    ({"t": 0, "observation": [1.0, 2.0, "3"]}, "observation_dtype", "observation"),
+    ({"t": 0, "observation": [1e39, 0, 0]}, "observation_not_finite", "observation"),
+    ({"t": 0, "observation": ROW, "x": 1}, "unknown_field", "x"),
+    ({"t": 0, "observation": ROW, "mode": "best"}, "mode_unsupported", "mode"),
+    ({"t": 0, "observation": ROW, "seed": 1}, "seed_without_sample", "seed"),
+    ({"t": 0, "observation": ROW, "deadline_ms": 0}, "deadline_invalid", "deadline_ms"),
+    ({"t": 0, "observation": ROW, "action_mask": [1, 1]}, "mask_unsupported", "action_mask"),
+    ({"t": 0, "observation": ROW, "log": 1}, "log_invalid", "log"),
+    ({"t": 0, "observation": ROW, "reward": 1.0}, "outcome_invalid", "reward"),
+    ({"t": 0, "observation": ROW, "reward": "1"}, "outcome_invalid", "reward"),
+    ({"t": 0, "observation": ROW, "terminated": True}, "outcome_invalid", "reward"),
+    ({"t": 0, "observation": ROW, "reward": 1.0, "truncated": 1}, "outcome_invalid", "truncated"),
+    ({"type": "close"}, "frame_type_invalid", "type"),
+    ({"type": "reset", "seed": -1}, "seed_invalid", "seed"),
+    ({"type": "reset", "version": 0}, "reset_invalid", "version"),
+    ({"type": "reset", "follow": 1}, "reset_invalid", "follow"),
+    ({"type": "reset", "follow": True, "version": 1}, "reset_invalid", "follow"),
+    ({"type": "reset", "version": 9}, "policy_not_found", "policy_id"),
+    ({"type": "reset", "reward": 1.0}, "outcome_invalid", "reward"),
+]
+
+
+@pytest.mark.parametrize("protocol", [JSON, PACKED])
+def test_a_wrong_frame_is_told_and_the_stream_goes_on(server: Server, protocol: str) -> None:
+    with server.loop("swing", protocol) as loop:
+        for frame, code, param in WRONG:
+            answer = loop.ask(**frame)
+            told = answer["error"]
+            assert (told["code"], told["param"]) == (code, param), (frame, answer)
+            t = frame.get("t")
+            assert answer["t"] == (t if type(t) is int and t >= 0 else None)
+        assert told["status"] == 422
+        assert loop.step(0)["t"] == 0
+        gap = loop.step(5)["error"]
+        assert (gap["status"], gap["code"], gap["expected_t"]) == (409, "sequence_gap", 1)
+        assert loop.step(1)["t"] == 1
+
+
+def test_a_frame_that_is_none_is_told_too(server: Server) -> None:
+    with server.loop() as loop:
+        for text, code in (
+            ("", "malformed_body"),
+            ("{", "malformed_body"),
+            ("[]", "malformed_body"),
+            ('{"t": 0, "observation": [NaN, 0, 0]}', "observation_not_finite"),
+            ('{"t": 0, "observation": [1' + "0" * 400 + ", 0, 0]}", "number_too_large"),
+        ):
+            loop.socket.send(text)
+            assert loop.receive()["error"]["code"] == code
+        assert loop.step(0)["t"] == 0
+    with server.loop("swing", PACKED) as loop:
+        nan = np.array([np.nan, 0, 0], np.float32)
+        for data, code in (
+            (b"", "malformed_body"),
+            (b"\xc1", "malformed_body"),
+            (b"\x81\x01\x02", "malformed_body"),
+            (msgspec.msgpack.encode([1]), "malformed_body"),
+            (packed(nan.tobytes()), "observation_not_finite"),
+            (packed(nan.tolist()), "observation_not_finite"),
+            (packed(b"abc"), "binary_size_mismatch"),
+        ):
+            loop.socket.send(data)
+            assert loop.receive()["error"]["code"] == code, data
+        assert loop.step(0)["t"] == 0
+
+
+def packed(observation: Any) -> bytes:
+    return msgspec.msgpack.encode({"t": 0, "observation": observation})
+
+
+def test_bytes_of_a_space_that_is_no_array(
+    server: Server, database: Database, settings: Settings
+) -> None:
+    bundle = linear_bundle(observation_space={"type": "discrete", "n": 3, "start": 0})
+    trained_job(database, settings, bundle, name="cells")
+    with server.loop("cells", PACKED) as loop:
+        assert loop.step(0, b"\x01")["error"]["code"] == "binary_unsupported"
+        assert loop.step(0, 5)["error"]["code"] == "observation_out_of_range"
+        assert loop.step(0, 1)["action"] == server.act("cells", observation=1)["action"]
+
+
+def test_it_warns_of_what_was_not_seen_in_training(
+    server: Server, database: Database, settings: Settings
+) -> None:
+    seen = {"low": [-1.0] * 3, "high": [1.0] * 3}
+    trained_job(database, settings, linear_bundle(seen=seen), name="careful")
+    with server.loop("careful") as loop:
+        assert "warnings" not in loop.step(0)
+        (warning,) = loop.step(1, [0.5, 3.0, 0.0])["warnings"]
+        assert "1 is 3, seen -1 to 1" in warning
+
+
+def test_a_late_action_is_not_sent_and_not_counted(server: Server) -> None:
+    with server.loop() as loop:
+        answer = loop.step(0, deadline_ms=1e-6)
+        assert (answer["t"], answer["late"]) == (0, True)
+        assert answer["error"]["code"] == "deadline_exceeded"
+        assert "action" not in answer
+        answer = loop.step(0, deadline_ms=60_000)
+        assert answer.keys() == {"t", "action", "version", "timing"}
+
+
+def test_draws_and_masks(server: Server, database: Database, settings: Settings) -> None:
+    trained_job(database, settings, linear_bundle(DISCRETE), name="choice")
+    with server.loop("choice") as loop:
+        assert loop.step(0, action_mask=[0, 1])["action"] == 1
+        assert loop.step(1, action_mask=[1, 0])["action"] == 0
+    with server.loop() as loop:
+        drawn = loop.step(0, mode="sample", seed=7)["action"]
+        assert drawn == server.act("swing", observation=ROW, mode="sample", seed=7)["action"]
+        loop.ask(type="reset", seed=20)
+        for t in range(3):
+            drawn = loop.step(t, mode="sample")["action"]
+            asked = server.act("swing", observation=ROW, mode="sample", seed=20 + t)
+            assert drawn == asked["action"]
+
+
+def moved(app: FastAPI) -> None:
+    """What another process has promoted is known here from now on."""
+    line = next(iter(app.state.streams._open))
+    coming = app.state.policies.moved("swing")
+    asyncio.run_coroutine_threadsafe(coming, line._loop).result(10)
+
+
+def test_the_version_is_that_of_the_episode(
+    server: Server, app: FastAPI, database: Database, settings: Settings
+) -> None:
+    with server.loop() as loop:
+        assert loop.step(0)["version"] == 1
+        other = linear_bundle(weights=np.ones((3, 2), np.float32))
+        trained_job(database, settings, other, name="swing")
+        moved(app)
+        assert loop.step(1)["version"] == 1
+        assert loop.ask(type="reset")["version"] == 2
+        answer = loop.step(0)
+        assert (answer["version"], answer["action"]) == (
+            2,
+            server.act("swing:2", observation=ROW)["action"],
+        )
+        assert loop.ask(type="reset", version=1)["version"] == 1
+        assert loop.step(0)["version"] == 1
+        assert loop.ask(type="reset", follow=True)["version"] == 2
+        for t, bundle in enumerate((None, linear_bundle(DISCRETE))):
+            trained_job(database, settings, bundle, name="swing")
+            moved(app)
+            assert loop.step(t)["version"] == 3 + t
+        # One that takes other observations is not followed.
+        trained_job(database, settings, pixel_bundle(2, SHAPE), name="swing")
+        moved(app)
+        assert loop.step(2)["version"] == 4
+
+
+def test_a_deleted_policy_acts_no_more(server: Server) -> None:
+    with server.loop() as loop:
+        assert loop.step(0)["t"] == 0
+        assert server.http.delete("/policies/swing:1").status_code == 204
+        t, answer = 1, loop.step(1)
+        until = time.monotonic() + 10
+        while "error" not in answer:
+            assert time.monotonic() < until, "it still acts"
+            time.sleep(0.01)
+            t, answer = t + 1, loop.step(t + 1)
+        assert answer["error"]["code"] == "policy_not_found"
+        assert loop.ask(type="reset")["error"]["code"] == "policy_not_found"
+
+
+def test_many_at_once_get_their_own(server: Server, database: Database, settings: Settings) -> None:
+    trained_job(database, settings, learned(CONTINUOUS, form=FORM).bundle, name="deep")
+    with ExitStack() as stack:
+        loops = [stack.enter_context(server.loop("deep")) for _ in range(6)]
+        frames = [rows(10 + number) for number in range(6)]
+        for t in range(5):
+            for loop, own in zip(loops, frames, strict=True):
+                loop.send(t=t, observation=own[t].tolist())
+            for loop, own in zip(loops, frames, strict=True):
+                *_, last = stacks(FORM, own[: t + 1])
+                expected = server.act("deep", observation=last.tolist())["action"]
+                assert loop.receive()["action"] == expected
+
+
+def logged_rows(database: Database) -> list[LoggedAction]:
+    with database.read() as session:
+        return list(session.scalars(select(LoggedAction).order_by(LoggedAction.id)))
+
+
+def test_actions_and_their_rewards_are_logged(server: Server, database: Database) -> None:
+    with server.loop() as loop:
+        episode = loop.metadata["episode"]
+        first = loop.step(0, log=True)
+        loop.step(1, log=True, reward=0.5)
+        loop.step(2, reward=1.5)  # is not logged itself
+        assert "feedback" not in loop.step(3, log=True, reward=2.5)
+        again = loop.ask(type="reset", reward=-1, terminated=True)
+        loop.step(0, log=True)
+    found = logged_rows(database)
+    assert found[0].id == first["action_id"]
+    assert [(row.episode, row.t, row.reward, row.terminated) for row in found] == [
+        (episode, 0, 0.5, None),
+        (episode, 1, 1.5, None),
+        (episode, 3, -1.0, True),
+        (again["episode"], 0, None, None),
+    ]
+    assert again["episode"] != episode
+
+
+def test_a_reward_that_does_not_join_is_told(server: Server) -> None:
+    with server.loop() as loop:
+        action = loop.step(0, log=True)["action_id"]
+        feedback = {"action_id": action, "reward": 3.0}
+        assert server.http.post("/policies/swing/feedback", json=feedback).status_code == 200
+        assert loop.step(1, reward=4.0)["feedback"] == "conflict"
+        loop.ask(type="reset")
+        loop.step(0, log=True)
+        server.http.delete("/policies/swing/feedback")
+        assert loop.ask(type="reset", reward=1.0)["feedback"] == "unknown"
+
+
+def test_an_action_that_cannot_be_logged_is_none(
+    server: Server, app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.loop() as loop:
+        app.state.action_log._max_actions = 1
+        loop.step(0, log=True)
+        assert loop.step(1, log=True, reward=1.0)["error"]["code"] == "log_full"
+        app.state.action_log._max_actions = 9
+
+        async def fail(*_: Any) -> None:
+            raise RuntimeError("not for the client")
+
+        monkeypatch.setattr(ActionLog, "write", fail)
+        problem = loop.step(1, log=True, reward=1.0)["error"]
+        assert (problem["status"], problem["code"]) == (500, "internal_error")
+        assert "not for" not in problem["detail"]
+        monkeypatch.undo()
+        assert "action_id" in loop.step(1, log=True, reward=1.0)
+    assert [(row.t, row.reward) for row in logged_rows(database)] == [(0, 1.0), (1, None)]
+
+
+def refused(server: Server, path: str, **how: Any) -> tuple[int, Any]:
+    with pytest.raises(InvalidStatus) as error, server.connect(path, **how):
+        pass
+    response = error.value.response
+    assert response.headers["X-Request-Id"].startswith("req_")
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    return response.status_code, json.loads(response.body)["code"]
+
+
+def test_who_may_not_open_one_gets_an_answer_of_http(server: Server, app: FastAPI) -> None:
+    path = "/policies/swing/stream"
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}):
+        for each in (path, f"/v1{path}", "/policies/none/stream", "/nothing"):
+            assert refused(server, each, headers=headers) == (401, "unauthorized")
+    assert refused(server, "/policies/none/stream") == (404, "policy_not_found")
+    assert refused(server, path, protocol="chat") == (422, "subprotocol_unsupported")
+    app.state.streams._max_streams = 0
+    assert refused(server, path) == (429, "too_many_streams")
+
+
+def test_a_page_of_another_site_opens_none(server: Server) -> None:
+    cookie = {"Cookie": f"{session_cookie_name(KEY)}={make_session(KEY)}"}
+    path = "/policies/swing/stream"
+    for origin in ({}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        refusal = refused(server, path, headers=cookie | origin)
+        assert refusal == (403, "cross_site_request")
+    with server.connect(f"/v1{path}", headers=cookie | {"Origin": server.base}) as socket:
+        assert Loop(socket).step(0)["t"] == 0
+    with server.connect(path, headers=BEARER | {"Origin": "http://other.example"}) as socket:
+        assert Loop(socket).step(0)["t"] == 0
+
+
+def closed(loop: Loop) -> tuple[int, str]:
+    with pytest.raises(ConnectionClosed) as error:
+        loop.receive()
+    assert error.value.rcvd is not None
+    return error.value.rcvd.code, error.value.rcvd.reason
+
+
+def test_what_ends_it(server: Server, app: FastAPI) -> None:
+    with server.loop("swing", PACKED) as loop:
+        loop.socket.send("{}")
+        assert closed(loop) == (1003, "act.msgpack.v1 has bytes frames only")
+    with server.loop() as loop:
+        loop.socket.send(b"{}")
+        assert closed(loop)[0] == 1003
+    with server.loop() as loop:
+        loop.socket.send(" " * ((1 << 20) + 1))
+        assert closed(loop) == (1009, "a frame may have 1048576 bytes (MRQ_MAX_BODY_BYTES)")
+    with server.loop("swing", PACKED) as loop:
+        loop.socket.send(b" " * ((8 << 20) + 1))
+        assert closed(loop)[0] == 1009
+    app.state.streams._idle_seconds = 0.05
+    with server.loop() as loop:
+        code, reason = closed(loop)
+        assert code == 4408
+        assert "MRQ_SESSION_IDLE_SECONDS" in reason
+    assert not app.state.streams.counts()
+
+
+def raw(server: Server) -> Client:
+    client = Client(int(server.base.rpartition(":")[2]))
+    client.open_socket("/policies/swing/stream", f"Authorization: Bearer {KEY}\r\n")
+    assert b"metadata" in client.receive()
+    return client
+
+
+def test_a_client_that_breaks_off_troubles_nobody(
+    server: Server, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the middle of its frames: with text that is not UTF-8, an opcode that is none, at once."""
+    frames = [b'{"t":%d,"observation":[0.5,1,2]}' % t for t in range(50)]
+    sent = b"".join(b"\x81%c\0\0\0\0%b" % (0x80 | len(frame), frame) for frame in frames)
+    for end in (b"\x81\x81\0\0\0\0\xff", b"\x83\x80\0\0\0\0", b""):
+        with raw(server) as client:
+            client.socket.sendall(sent + end)
+    until = time.monotonic() + 10
+    while app.state.streams.counts():
+        assert time.monotonic() < until, "it is still open"
+        time.sleep(0.01)
+    with server.loop() as loop:
+        assert loop.step(0)["t"] == 0
+    assert "Exception in ASGI application" not in caplog.text
+
+
+def test_they_are_counted(server: Server) -> None:
+    def told() -> list[str]:
+        lines = server.http.get("/metrics").text.splitlines()
+        return [line for line in lines if "swing" in line and "bucket" not in line]
+
+    with server.loop() as loop:
+        loop.step(0)
+        loop.step(9)
+        labels = 'policy="swing",version="1"'
+        found = told()
+        assert f"mrq_act_streams{{{labels}}} 1" in found
+        assert f'mrq_act_requests_total{{{labels},code="200"}} 1' in found
+        assert f'mrq_act_requests_total{{{labels},code="409"}} 1' in found
+        assert f"mrq_act_request_duration_seconds_count{{{labels}}} 1" in found
+    server.http.post("/policies/swing/sessions")
+    assert f"mrq_act_sessions{{{labels}}} 1" in told()
