@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from app.body_limit import Limit
 from app.inference.infer import is_infer
-from app.routes import datasets, imports
+from app.routes import datasets, imports, policy_import
 from app.serving.door import is_act
 from store.settings import Settings
 
@@ -22,7 +22,12 @@ def body_limits(settings: Settings) -> Callable[[str], Limit]:
     usual = usual_limit(settings)
     of_import = Limit(allowed_bytes=settings.max_import_bytes, setting="MRQ_MAX_IMPORT_BYTES")
     of_dataset = Limit(allowed_bytes=settings.max_dataset_bytes, setting="MRQ_MAX_DATASET_BYTES")
-    others = {imports.PATH: of_import, datasets.PATH: of_dataset}
+    of_policy = Limit(allowed_bytes=settings.max_policy_bytes, setting="MRQ_MAX_POLICY_BYTES")
+    others = {
+        imports.PATH: of_import,
+        policy_import.PATH: of_policy,
+        datasets.PATH: of_dataset,
+    }
     # The larger one: which of the two it is, says the body's form.
     of_act = max(usual, array_limit(settings), key=lambda limit: limit.allowed_bytes)
 

@@ -34,6 +34,7 @@ from app.routes import (
     lifecycle,
     metrics,
     policies,
+    policy_import,
     results,
     session,
     sessions,
@@ -91,7 +92,17 @@ def create_app(settings: Settings) -> Service:
     infer = Infer(settings.max_batch, usual_limit(settings), array_limit(settings))
     app.router.routes.extend(infer_routes(infer))
     of_jobs = (jobs, batch, lifecycle, groups, compare, results, files, events)
-    of_policies = (imports, policies, aliases, traffic, sessions, imagine, feedback, inference)
+    of_policies = (
+        imports,
+        policy_import,
+        policies,
+        aliases,
+        traffic,
+        sessions,
+        imagine,
+        feedback,
+        inference,
+    )
     of_data = (backtests, datasets, environments)
     for module in (*of_jobs, *of_policies, *of_data, health, metrics, session):
         app.include_router(module.router)

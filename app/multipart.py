@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from app.body import require_unpacked
 from app.problem import shortened
 from app.refusals import BodyTooLarge, MalformedBody, UnsupportedMediaType
-from store.errors import InvalidCheckpoint
+from store.errors import InvalidInput
 
 MEDIA_TYPE = "multipart/form-data"
 MAX_PARTS = 512
@@ -27,10 +27,13 @@ MAX_BOUNDARY = 70  # RFC 2046
 
 @dataclass(frozen=True, kw_only=True)
 class PartLimits:
-    """`allows` says of a name whether there may be such a part, `allowed` says it to people."""
+    """`allows` says of a name whether there may be such a part, `allowed` says it to people, and
+    `what` of what the parts are files."""
 
     allows: Callable[[str], bool]
     allowed: str
+    what: str
+    refusal: type[InvalidInput]
     in_memory: Collection[str]  # these are small, and become no files
     small: Collection[str]
     small_bytes: int
@@ -56,11 +59,12 @@ class PartWriter:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         boundary: bytes,
         limits: PartLimits,
-        require_space: Callable[[int], None],
+        require_space: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """`folder`: for the parts that are not held in memory; none if all are."""
         self.hashes: dict[str, str] = {}
         self.held: dict[str, bytes] = {}
         self._folder = folder
@@ -96,7 +100,8 @@ class PartWriter:
         except FormParserError as error:
             raise MalformedBody(f"The body is not {MEDIA_TYPE}: {error}.", param="body") from None
         # A sign of life for `mrq gc`, which takes folders that have not changed for long.
-        os.utime(self._folder)
+        if self._folder is not None:
+            os.utime(self._folder)
 
     def finish(self) -> None:
         if not self._ended:
@@ -127,21 +132,22 @@ class PartWriter:
         self._name, self._size, self._sha256 = name, 0, hashlib.sha256()
         self._content.clear()
         if name not in self._limits.in_memory:
+            assert self._folder is not None, "somewhere to write"
             self._file = (self._folder / name).open("xb")
 
     def _require_allowed(self, name: str) -> None:
         shown, allowed = shortened(name, 80), self._limits.allowed
         if not self._limits.allows(name):
-            raise InvalidCheckpoint(
-                f"{shown!r} is no file of a checkpoint: only safetensors and JSON are taken, never "
-                f"pickles or archives; allowed: {allowed}.",
+            raise self._limits.refusal(
+                f"{shown!r} is no file of {self._limits.what} are taken, never pickles or "
+                f"archives; allowed: {allowed}.",
                 param=shown,
                 value=shown,
                 allowed=allowed,
             )
         if name in self.hashes:
             text = f"The part {shown!r} came twice; allowed: each once."
-            raise InvalidCheckpoint(text, param=shown, value=shown, allowed="each once")
+            raise self._limits.refusal(text, param=shown, value=shown, allowed="each once")
         if len(self.hashes) >= MAX_PARTS:
             raise BodyTooLarge(f"The body has more than {MAX_PARTS} parts.", param="body")
 

@@ -14,7 +14,7 @@ from app.openapi_act import act_operation
 from app.openapi_inference import ERROR as INFERENCE_ERROR
 from app.openapi_inference import infer_operations
 from app.problem import MEDIA_TYPE
-from app.routes import datasets, imports
+from app.routes import datasets, imports, policy_import
 from app.routes.aliases import AliasMove
 from app.routes.batch import Batch
 from app.routes.feedback import GivenFeedback, OfLog
@@ -27,6 +27,7 @@ from app.serving.act import PATH
 from mrq_core.layout import AGENT, EPISODE, LOOSE, STATE
 from store.dataset_formats import FORMATS
 from store.seeds import JobRequest
+from store.servable import GRAPH, MANIFEST, MODEL
 
 JSON = "application/json"
 _REF = "#/components/schemas/"
@@ -66,6 +67,13 @@ _FILES: dict[str, Any] = {
     "patternProperties": {r"^replay-[0-9]+\.safetensors$": _BINARY},
     "additionalProperties": False,
     "required": ["spec", STATE, AGENT],
+}
+_POLICY_FILES: dict[str, Any] = {
+    "type": "object",
+    "description": "The files of a policy under their names; `model.onnx` where there is one.",
+    "properties": dict.fromkeys((MANIFEST, GRAPH, MODEL), _BINARY),
+    "additionalProperties": False,
+    "required": [MANIFEST, GRAPH],
 }
 
 _PROBLEM: dict[str, Any] = {
@@ -107,8 +115,9 @@ def document_of(app: FastAPI) -> dict[str, Any]:
     revision = _body({"$ref": _REF + Revision.__name__})
     document["paths"]["/jobs/{job_id}"]["patch"]["requestBody"] = revision
     document["paths"]["/jobs/{job_id}/clone"]["post"]["requestBody"] = _body(_OVERRIDES)
-    files = {"required": True, "content": {MULTIPART: {"schema": _FILES}}}
-    document["paths"][imports.PATH]["post"]["requestBody"] = files
+    for path, schema in ((imports.PATH, _FILES), (policy_import.PATH, _POLICY_FILES)):
+        files = {"required": True, "content": {MULTIPART: {"schema": schema}}}
+        document["paths"][path]["post"]["requestBody"] = files
     tables = {media_type: {"schema": _STRING} for media_type in FORMATS}
     table = {"required": True, "content": tables}
     document["paths"][datasets.PATH]["post"]["requestBody"] = table

@@ -79,3 +79,8 @@ class PolicyBroken(DomainError):
     """The loaded policy does not act as the trained one did."""
 
     code = "policy_failed_golden_check"
+
+    def __init__(self, message: str, *, param: str, why: str = "") -> None:
+        """`why` is what the message says beside which policy it is."""
+        super().__init__(message, param=param)
+        self.why = why

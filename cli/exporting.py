@@ -11,8 +11,9 @@ import orjson
 from cli.model_card import model_card
 from cli.server import ask_server, fetch_file
 from store.errors import SetupError
+from store.servable import GRAPH, MANIFEST, MODEL
 
-GRAPH, MANIFEST, CARD = "policy.onnx", "policy.json", "README.md"
+CARD = "README.md"
 
 
 def export_policy(url: str, key: str, reference: str, folder: Path) -> dict[str, Any]:
@@ -29,15 +30,25 @@ def export_policy(url: str, key: str, reference: str, folder: Path) -> dict[str,
     contents = {
         name: fetch_file(url, key, f"{files}/{name}", failed=failed) for name in (GRAPH, MANIFEST)
     }
-    digest = sha256(contents[GRAPH]).hexdigest()
-    if digest != policy["sha256"]:
-        raise SetupError(
-            f"{GRAPH} came with the sha256 {digest}, recorded is {policy['sha256']}: "
-            "it was damaged on its way or in the database."
-        )
-    card = model_card(policy, orjson.loads(contents[MANIFEST]))
+    _require_whole(GRAPH, contents[GRAPH], policy["sha256"])
+    manifest = orjson.loads(contents[MANIFEST])
+    listed = ask_server(url, key, lambda client: client.get(files), wanted=200, failed=failed)
+    # One that an earlier release exported may be told of and not be there.
+    if "model" in manifest and MODEL in {each["name"] for each in listed["data"]}:
+        contents[MODEL] = fetch_file(url, key, f"{files}/{MODEL}", failed=failed)
+        _require_whole(MODEL, contents[MODEL], manifest["model"]["sha256"])
+    card = model_card(policy, manifest)
     _write(folder, {**contents, CARD: card.encode()})
     return policy
+
+
+def _require_whole(name: str, content: bytes, recorded: str) -> None:
+    digest = sha256(content).hexdigest()
+    if digest != recorded:
+        raise SetupError(
+            f"{name} came with the sha256 {digest}, recorded is {recorded}: "
+            "it was damaged on its way or in the database."
+        )
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -15,6 +15,7 @@ from cli.env import env
 from cli.exporting import export_policy
 from cli.folder import make_folder
 from cli.importing import send_checkpoint
+from cli.policy_importing import send_policy
 from cli.up import up as run_service
 from store.database import Database
 from store.errors import SetupError
@@ -161,11 +162,6 @@ def import_checkpoint(
     _say(f"imported {job['name']} at step {job['progress']['step']}: {url}{job['links']['page']}")
 
 
-@policy.callback()
-def _policy_commands() -> None:
-    """So that `export` keeps its name while it is the only one."""
-
-
 @policy.command("export")
 def export(
     reference: Annotated[
@@ -181,6 +177,24 @@ def export(
     """
     exported = export_policy(url, read_api_key(_settings(data_dir)), reference, folder)
     _say(f"{exported['name']}:{exported['version']} is in {folder}")
+
+
+@policy.command("import")
+def import_policy(
+    folder: Annotated[Path, typer.Argument(help="As `mrq policy export` writes it.")],
+    name: Annotated[str | None, typer.Option(help="Else that of its card.")] = None,
+    url: Annotated[str, typer.Option(help="Where the service answers.")] = "http://127.0.0.1:8000",
+    data_dir: DataDir = None,
+) -> None:
+    """Send a policy to a service, as the next version of its name. Prints the policy's id.
+
+    If the newest version is this very policy, it is that one.
+
+    Example: mrq policy import ./pendulum --name pendulum-v1-mrq
+    """
+    imported = send_policy(url, read_api_key(_settings(data_dir)), folder, name)
+    sys.stdout.write(f"{imported['id']}\n")
+    _say(f"{url} serves it as {imported['name']}:{imported['version']}")
 
 
 @cli.command()

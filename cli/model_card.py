@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# What `mrq policy import` reads of a card.
+OURS = "mrq"
 _TASK = "reinforcement-learning"
 _TEXT = """
 # {name}
@@ -23,8 +25,8 @@ name.
 `policy.onnx` maps `observation`, float32 of shape (batch, {inputs}), to `policy`, (batch,
 {outputs}). `policy.json` says how an observation becomes these numbers and the output an action,
 and has golden pairs: observations of real episodes with the actions that training computed for
-them. Whoever acts with this policy should check them first. Acting takes an ONNX runtime; neither
-file has code in it.
+them. Whoever acts with this policy should check them first. Acting takes an ONNX runtime; no file
+has code in it. `mrq policy import` takes the folder into a service.
 """
 
 
@@ -49,11 +51,31 @@ def model_card(policy: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
     return "".join([*_head(policy, manifest, result), text])
 
 
+def read_card(card: str) -> dict[str, Any]:
+    """`name` of the policy and `sha256` of its graph, as far as this is a card that says so."""
+    _, _, rest = card.partition("---\n")
+    for line in rest.partition("\n---\n")[0].splitlines():
+        key, _, value = line.partition(": ")
+        if key == OURS:
+            try:
+                told = json.loads(value)
+            except ValueError:
+                return {}
+            return told if isinstance(told, dict) else {}
+    return {}
+
+
 def _head(policy: Mapping[str, Any], manifest: Mapping[str, Any], result: str | None) -> list[str]:
     """JSON after each key, which YAML contains: texts need no escaping of their own."""
     environment = policy["environment_id"]
     tags = [_TASK, "onnx", manifest.get("algorithm", "mrq"), environment]
-    fields: dict[str, Any] = {"library_name": "onnx", "pipeline_tag": _TASK, "tags": tags}
+    ours = {"name": policy["name"], "sha256": policy["sha256"]}
+    fields: dict[str, Any] = {
+        "library_name": "onnx",
+        "pipeline_tag": _TASK,
+        "tags": tags,
+        OURS: ours,
+    }
     if result is not None:
         judged = {
             "task": {"type": _TASK, "name": _TASK},

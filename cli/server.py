@@ -1,6 +1,6 @@
 """A running service, asked over HTTP."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import httpx2
@@ -15,11 +15,11 @@ def ask_server(
     key: str,
     send: Callable[[httpx2.Client], httpx2.Response],
     *,
-    wanted: int,
+    wanted: int | Container[int],
     failed: str,
     timeout: httpx2.Timeout = TIMEOUT,
 ) -> dict[str, Any]:
-    """What it answers with the status `wanted`. Else SetupError: `failed`, and its words."""
+    """What it answers with a status of `wanted`. Else SetupError: `failed`, and its words."""
     return _object(_answer(url, key, send, wanted, failed, timeout))
 
 
@@ -31,7 +31,7 @@ def _answer(
     url: str,
     key: str,
     send: Callable[[httpx2.Client], httpx2.Response],
-    wanted: int,
+    wanted: int | Container[int],
     failed: str,
     timeout: httpx2.Timeout,
 ) -> httpx2.Response:
@@ -41,7 +41,7 @@ def _answer(
             answer = send(client)
         except httpx2.TransportError as error:
             raise SetupError(f"{url} does not answer: {type(error).__name__}: {error}") from None
-    if answer.status_code != wanted:
+    if answer.status_code not in ((wanted,) if isinstance(wanted, int) else wanted):
         detail = _object(answer).get("detail", f"it answered {answer.status_code}")
         raise SetupError(f"{failed}: {detail}")
     return answer

@@ -4,6 +4,7 @@ DomainError
 ├── InvalidInput          a value the user can change: names the field, the value, what is allowed
 │   ├── EstimateTooLarge
 │   ├── InvalidCheckpoint a file of one that is to be imported
+│   ├── InvalidPolicy     likewise
 │   ├── EnvironmentNotInstalled
 │   ├── AlgorithmNotInstalled
 │   ├── DatasetRefused
@@ -53,6 +54,12 @@ class InvalidCheckpoint(InvalidInput):
     """`param` is the file; `tensor`, where it is about one, `value` and `allowed` are details."""
 
     code = "invalid_checkpoint"
+
+
+class InvalidPolicy(InvalidInput):
+    """`param` is the file; `field`, `value` and `allowed`, where there are any, are details."""
+
+    code = "invalid_policy"
 
 
 class EnvironmentNotInstalled(InvalidInput):

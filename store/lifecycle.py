@@ -117,8 +117,8 @@ def _cannot_go_on(job: Job) -> str | None:
         )
     if job.reason == Reason.IMPORTED and job.resume_checkpoint_id is None:
         return (
-            f"Job {job.id} was imported with its weights alone, and has no replay to go on with. "
-            "Import all files of the checkpoint instead."
+            f"Job {job.id} was imported with its weights alone or as a policy, and has no replay "
+            "to go on with. Import all files of its training checkpoint instead."
         )
     return None
 

@@ -1,8 +1,6 @@
 """Promoted checkpoints: a name, a version, and the bytes they pin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, undefer
@@ -16,23 +14,11 @@ from store.errors import InvalidInput, NotEvaluated, NotFound
 from store.events import append_event
 from store.ids import new_id, require_storable
 from store.ownership import Claim, update_owned
+from store.servable import ServablePolicy as ServablePolicy
 from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Checkpoint, Evaluation, Job, Policy, PolicyName
 from store.uses import require_unused
 from store.versions import find_version, next_version
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServablePolicy:
-    """What a server needs to act: no table, no session."""
-
-    id: str
-    name: str
-    version: int
-    checkpoint_id: str
-    sha256: str
-    onnx: bytes
-    manifest: dict[str, Any]
 
 
 def promote_checkpoint(
@@ -55,7 +41,7 @@ def promote_checkpoint(
             )
         if not force:
             _require_evaluation(session, job, checkpoint_id)
-        return _promote(session, job, checkpoint_id, name or job.name)
+        return promote_in(session, job, checkpoint_id, name or job.name)
 
 
 def _require_evaluation(session: Session, job: Job, checkpoint_id: str) -> None:
@@ -99,7 +85,7 @@ def succeed(
     with database.write() as session:
         job = update_owned(session, claim, **({} if step is None else {"step": step}))
         if job.best_checkpoint_id is not None:
-            _promote(session, job, job.best_checkpoint_id, job.name)
+            promote_in(session, job, job.best_checkpoint_id, job.name)
         finish_in(
             session,
             claim,
@@ -111,7 +97,8 @@ def succeed(
         )
 
 
-def _promote(session: Session, job: Job, checkpoint_id: str, name: str) -> Policy:
+def promote_in(session: Session, job: Job, checkpoint_id: str, name: str) -> Policy:
+    """In the caller's transaction, who has the job's row to himself."""
     policy = Policy(
         id=new_id("pol"),
         name=name,

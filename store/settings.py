@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, gt=0)
     # Of a checkpoint that is imported: a replay of a million pixel frames is the largest.
     max_import_bytes: int = Field(default=16 << 30, gt=0)
+    # Of a policy that is imported, which is held in memory: one of the paper's size has 5 MB.
+    max_policy_bytes: int = Field(default=64 << 20, gt=0)
     # Of observations as bytes: 256 of four frames of 84 by 84.
     max_act_bytes: int = Field(default=8 << 20, gt=0)
     max_batch: int = Field(default=256, ge=1)

@@ -94,11 +94,11 @@ def _newest(session: Session, job: Job, *, pin: bool) -> Checkpoint:
     found = None if identity is None else _checkpoint(session, identity, pin=pin)
     if found is not None:
         return found
-    why = (
-        f"it is {job.status} and has written none yet"
-        if job.expired_at is None
-        else "they were deleted after their time to live (checkpointing.ttl_seconds)"
-    )
+    why = f"it is {job.status} and has written none yet"
+    if job.expired_at is not None:
+        why = "they were deleted after their time to live (checkpointing.ttl_seconds)"
+    elif _weights_alone(job):
+        why = "it was imported as a policy"
     raise InvalidInput(f"{BY_JOB}={job.id!r} has no training checkpoint: {why}.", param=BY_JOB)
 
 

@@ -13,7 +13,7 @@ REASONS: Mapping[str, str] = {
     "episodes_exhausted": "all episodes are done",
     "seconds_exhausted": "the time for training is used up",
     "target_reached": "an evaluation reached the target return",
-    "imported": "its checkpoint was imported",
+    "imported": "it was imported",
     "cancelled_by_user": "cancelled on request",
     "paused_by_user": "it was paused on request",
     "resumed_by_user": "it was resumed on request",

@@ -18,7 +18,7 @@ from app.serving.seen import SeenRange, seen_range
 from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
 from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
-from store.policies import ServablePolicy
+from store.servable import ServablePolicy
 
 TOLERANCE = 1e-5
 LATENT = "latent"
@@ -219,4 +219,5 @@ def _broken(policy: ServablePolicy, why: str) -> PolicyBroken:
     return PolicyBroken(
         f"Policy {policy.id} ({policy.name}:{policy.version}) is not served, for {why}.",
         param="reference",
+        why=why,
     )

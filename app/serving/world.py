@@ -112,4 +112,6 @@ def _error(given: NDArray[Any], recorded: NDArray[Any]) -> float:
 
 
 def _broken(name: str, why: str) -> PolicyBroken:
-    return PolicyBroken(f"The model of policy {name} is not served, for {why}.", param="reference")
+    return PolicyBroken(
+        f"The model of policy {name} is not served, for {why}.", param="reference", why=why
+    )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from app.serving.observation import array_shape
+from app.serving.trial_process import tried
 from mrq_core.environments import Environment
 from mrq_core.events import CheckpointDue, Evaluated, Event, Finished, Stopped
 from mrq_core.observations import FrameHistory
@@ -23,6 +24,7 @@ from mrq_core.run import TrainingRun
 from mrq_core.spaces import Box, Discrete, MultiDiscrete, Tuple, space_from_json
 from mrq_core.training import train
 from store.database import Database
+from store.policy_import import read_parts
 from store.results import PolicyBundle
 from store.settings import Settings
 from tests.app.driving import trained_job
@@ -93,6 +95,14 @@ def test_it_is_trained_resumed_and_served(
     trained_job(database, settings, bundle, name="kind")
     act_as_trained(client, bundle, kind)
     act_as_recorded(client, bundle)
+    be_taken_elsewhere(bundle)
+
+
+def be_taken_elsewhere(bundle: PolicyBundle) -> None:
+    """As a stranger's, with all the checks that such a one gets."""
+    manifest = json.dumps(bundle.manifest).encode()
+    parts = read_parts(manifest, bundle.onnx, None, name=None, sha256=None)
+    tried(parts.told, parts.onnx, b"", 4)
 
 
 def act_as_recorded(client: TestClient, bundle: PolicyBundle) -> None:

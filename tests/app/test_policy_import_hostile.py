@@ -1,0 +1,136 @@
+"""Graphs that are made to harm: refused with a code, and no file is opened for them."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from store.errors import InvalidPolicy
+from store.onnx_file import MOST_FIELDS, ORT_FORMAT, require_harmless
+from tests.app.bundles import CONTINUOUS, DISCRETE, WEIGHTS, pixel_bundle
+from tests.app.graphs import GOOD, changed
+from tests.app.learned import learned
+from tests.app.policy_importing import GRAPH
+
+
+def external(path: str) -> bytes:
+    def change(model: Any) -> None:
+        (weights,) = model.graph.initializer
+        weights.ClearField("raw_data")
+        weights.data_location = TensorProto.EXTERNAL
+        weights.external_data.add(key="location", value=path)
+
+    return changed(change)
+
+
+def node(kind: str, **attributes: Any) -> bytes:
+    """In the place of the last one."""
+
+    def change(model: Any) -> None:
+        last = model.graph.node[-1]
+        del last.attribute[:]
+        last.op_type, last.domain = kind, attributes.pop("domain", "")
+        last.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
+
+    return changed(change)
+
+
+def sized(*dims: int) -> bytes:
+    def change(model: Any) -> None:
+        model.graph.initializer[0].dims[:] = dims
+
+    return changed(change)
+
+
+def external_attribute() -> bytes:
+    tensor = numpy_helper.from_array(WEIGHTS, "w")
+    tensor.data_location = TensorProto.EXTERNAL
+    return node("Constant", value=tensor)
+
+
+def within() -> bytes:
+    return node("Identity", body=onnx.load_model_from_string(GOOD).graph)
+
+
+def functions() -> bytes:
+    made = helper.make_function("", "Tanh", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
+    return changed(lambda model: model.functions.append(made))
+
+
+def sparse() -> bytes:
+    return changed(lambda model: model.graph.sparse_initializer.add())
+
+
+HOSTILE = {
+    "absolute path": (external("/etc/passwd"), "in another file"),
+    "relative path": (external("../../secret"), "in another file"),
+    "memory address": (external("*/_ORT_MEM_ADDR_/*"), "in another file"),
+    "attribute": (external_attribute(), "in another file"),
+    "custom operator": (node("Tanh", domain="evil"), "of the domain 'evil'"),
+    "contrib operator": (node("Tanh", domain="com.microsoft"), "domain 'com.microsoft'"),
+    "unknown operator": (node("Evil"), "the operator 'Evil'"),
+    "as large as it is told": (node("ConstantOfShape"), "the operator 'ConstantOfShape'"),
+    "random": (node("RandomNormalLike"), "the operator 'RandomNormalLike'"),
+    "loop": (node("Loop"), "the operator 'Loop'"),
+    "graph in an attribute": (within(), "a graph in it"),
+    "functions": (functions(), "functions"),
+    "sparse": (sparse(), "sparse tensors"),
+    "huge": (sized(10**6, 10**6), "says that it has 1e+12 numbers"),
+    "negative": (sized(-3, 2), "numbers, and has not so many"),
+    "ort format": (GOOD[:4] + ORT_FORMAT + GOOD[8:], "own format"),
+    "empty": (b"", "no ONNX"),
+    "no graph": (b"\x08\x08", "no ONNX"),
+    "pickle": (b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x07builtins", "no ONNX"),
+    "zip": (b"PK\x03\x04" + bytes(60), "no ONNX"),
+    "text": (b"no graph at all", "no ONNX"),
+    "cut off": (GOOD[: len(GOOD) // 2], "no ONNX"),
+    "no end": (b"\xff" * 40, "no ONNX"),
+    "many parts": (b"\x08\x01" * (MOST_FIELDS + 1), "more than"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_it_is_refused_before_anything_opens_it(kind: str) -> None:
+    content, said = HOSTILE[kind]
+    with pytest.raises(InvalidPolicy) as caught:
+        require_harmless(GRAPH, content)
+    assert said in caught.value.message
+    assert caught.value.param == GRAPH
+    assert len(caught.value.message) < 2_000
+
+
+def test_onnx_runtime_would_read_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a graph that came as bytes, in and below the folder where the process was started, where
+    a server may have its key. That its optimiser stumbles over it is no defence: it is off here."""
+    (tmp_path / "weights").write_bytes(WEIGHTS.tobytes())
+    monkeypatch.chdir(tmp_path)
+    content, options = external("weights"), onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (given,) = session.run(["policy"], {"observation": np.eye(3, dtype=np.float32)})
+    np.testing.assert_allclose(given, np.tanh(WEIGHTS), rtol=1e-5)
+    with pytest.raises(InvalidPolicy, match="in another file"):
+        require_harmless(GRAPH, content)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damage_is_refused_or_harmless(seed: int) -> None:
+    """Never another exception."""
+    rng = np.random.default_rng(seed)
+    content = bytearray(learned(DISCRETE).bundle.onnx if seed < 4 else GOOD)
+    for place in rng.integers(0, len(content), 1 + seed % 5):
+        content[place] = rng.integers(0, 256)
+    with suppress(InvalidPolicy):
+        require_harmless(GRAPH, bytes(content))
+
+
+def test_what_this_project_exports_passes() -> None:
+    for bundle in (learned(CONTINUOUS).bundle, learned(DISCRETE).bundle, pixel_bundle()):
+        require_harmless("policy.onnx", bundle.onnx)
+        if bundle.model is not None:
+            require_harmless("model.onnx", bundle.model)
