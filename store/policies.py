@@ -127,6 +127,9 @@ def delete_policy(database: Database, reference: str) -> Policy:
         # The job before the name, in the order in which a promotion takes them.
         job = session.get_one(Job, policy.job_number, with_for_update=True)
         require_unused(session, [policy], param="reference")
+        # Who held these locks before may have deleted it, or moved the alias.
+        if find_policy(session, reference).id != policy.id:
+            raise NotFound("policy", reference)
         session.delete(policy)
         data = {"policy_id": policy.id, "name": policy.name, "version": policy.version}
         append_event(session, job.number, "policy_deleted", data, attempt=job.epoch)

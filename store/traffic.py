@@ -16,6 +16,8 @@ from store.versions import lock_name, require_name
 
 # What a client's observation and the action depend on.
 _FORM = ("observation_space", "action_space", "history", "observation_kind")
+# What policies of earlier releases are that do not say it.
+_EARLIER = {"history": 1, "observation_kind": "vector"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,7 @@ def _require_alike(session: Session, name: str, policies: Mapping[int, Policy]) 
 
 
 def _form(facts: Described) -> dict[str, Any]:
-    return {part: facts.manifest.get(part) for part in _FORM}
+    return {part: facts.manifest.get(part, _EARLIER.get(part)) for part in _FORM}
 
 
 def find_traffic(session: Session, name: str) -> Traffic:

@@ -54,7 +54,8 @@ def find_version(
     if reference.startswith(prefix):
         query = query.where(table.id == reference)
     elif colon:
-        if not (version.isdecimal() and len(version) < 10):
+        plain = version.isascii() and version.isdecimal() and not version.startswith("0")
+        if not (plain and len(version) < 10):
             raise NotFound(kind, reference)
         query = query.where(table.name == name, table.version == int(version))
     else:

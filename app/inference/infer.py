@@ -65,6 +65,7 @@ class Infer(Act):
         asked = request.asked
         until = deadline(begun, asked.deadline_ms)
         policy = policies.at_hand(reference) or await in_time(policies, reference, until)
+        scope["mrq.policy"] = policy
         rows, masks = read_tensors(policy.actor, request.tensors, self.max_batch)
         forwarded = await policy.batcher.submit(rows, until)
         actions, _ = choose_actions(policy.actor, asked, rows, masks, forwarded)

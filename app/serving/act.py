@@ -55,7 +55,8 @@ class Act:
         except ClientDisconnect:
             raise
         except Exception as error:
-            policies.count_failure(reference, problem_of(error).status)
+            status = problem_of(error).status
+            policies.count_failure(reference, status, scope.get("mrq.policy"))
             raise
 
     async def _answer(
@@ -71,7 +72,7 @@ class Act:
         limit = self.json_limit if form.is_json else self.array_limit
         body = await read_all(receive, headers, limit)
         turn: Turn | None = None
-        policy = policies.at_hand(reference)
+        policy = scope["mrq.policy"] = policies.at_hand(reference)
         typed = policy.reader.read(body) if policy is not None and form.is_json else None
         if policy is not None and typed is not None:
             rows, asked, masks = *typed, None
@@ -81,20 +82,23 @@ class Act:
             until = deadline(begun, asked.deadline_ms)
             if asked.held is None:
                 policy = policy or await in_time(policies, reference, until)
+                scope["mrq.policy"] = policy
                 rows, asked.is_batch = read_rows(
                     policy.actor.observation_space, asked.value, asked.is_batch, self.max_batch
                 )
             else:
                 as_json = (reply or form.reply) is json_reply
-                find = partial(in_time, policies, until=until)
+                find = partial(acting, policies, until=until, episode=asked.episode)
                 sessions: Sessions = scope["app"].state.sessions
                 turn = await begin_turn(sessions, asked, reference, find, as_json)
                 policy, rows = turn.policy, turn.rows
+                scope["mrq.policy"] = policy
             batch = len(rows) if asked.is_batch else None
             masks = read_masks(policy.actor.codec, asked.mask, batch)
         if asked.log:
             if turn is None and asked.episode is not None and policies.traffic:
                 policy = await policies.of_episode(reference, asked.episode, policy)
+                scope["mrq.policy"] = policy
             require_loggable(policy, asked, (reply or form.reply) is json_reply)
         forwarded = await policy.batcher.submit(rows, until)
         actions, drawn = choose_actions(policy.actor, asked, rows, masks, forwarded)
@@ -146,6 +150,14 @@ async def read_all(receive: Receive, headers: Mapping[bytes, bytes], limit: Limi
 
 def deadline(begun: int, deadline_ms: float | None) -> int | None:
     return None if deadline_ms is None else begun + int(deadline_ms * 1e6)
+
+
+async def acting(
+    policies: LoadedPolicies, reference: str, until: int | None, episode: str | None
+) -> LivePolicy:
+    """Of a name whose traffic is divided, an episode's own."""
+    policy = await in_time(policies, reference, until)
+    return policy if episode is None else await policies.of_episode(reference, episode, policy)
 
 
 async def in_time(policies: LoadedPolicies, reference: str, until: int | None) -> LivePolicy:

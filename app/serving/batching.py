@@ -1,8 +1,8 @@
 """One forward pass for all requests that arrived during the last one; nobody waits for company.
 
-Each policy has a batcher of its own with at most one pass under way, and passes take turns: on the
-event loop by its queue of callbacks, on the thread by the thread's. So a policy that is asked a
-lot delays another one by a pass, never by its queue.
+Each policy has a batcher of its own with at most one pass under way and a full one behind it, and
+passes take turns: on the event loop by its queue of callbacks, on the thread by the thread's. So a
+policy that is asked a lot delays another one by two passes at most, never by its queue.
 """
 
 import asyncio

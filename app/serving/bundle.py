@@ -130,6 +130,8 @@ def open_policy(policy: ServablePolicy) -> Actor:
         session = open_session(policy.onnx)
         forward = _forward(session, "policy")
         outputs = forward(np.array(policy.manifest["golden"]["observations"], np.float32))
+    except MemoryError:  # that passes
+        raise
     except Exception as error:  # ONNX Runtime's own have no common base
         raise _broken(policy, "ONNX Runtime cannot run it") from error
     _check_golden(policy, codec, outputs)

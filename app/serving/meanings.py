@@ -48,8 +48,18 @@ class Meaning:
     def target(self) -> Target:
         return Target(self.policy_id, self.split)
 
+    @property
+    def ids(self) -> set[str]:
+        """Also the one of a name whose traffic is divided."""
+        return {self.policy_id, *self.target.ids}
+
     def mean(self, target: Target) -> None:
         self.policy_id, self.split, self.wanted = target.policy_id, target.split, None
+
+
+def drawn_of(meaning: Meaning) -> str:
+    """The id of the policy that a request gets."""
+    return meaning.policy_id if meaning.split is None else meaning.split.draw()
 
 
 class Meanings:
@@ -99,6 +109,10 @@ class Meanings:
             await self._look_up(reference)
         except NotFound:
             return
+        except DATABASE_UNAVAILABLE:
+            # What was committed stands, and is found by a later look.
+            logger.warning("what %s means now could not be looked up", reference)
+            return
         await self._once.past(f"swap {reference}")
 
     def change(self, reference: str, policy_id: str | None) -> None:
@@ -125,7 +139,10 @@ class Meanings:
     def forget_policy(self, policy_id: str) -> None:
         """This very server has deleted it."""
         self._gone.add(policy_id)
-        for reference in [r for r, each in self.table.items() if policy_id in each.target.ids]:
+        for each in self.table.values():
+            if each.wanted is not None and policy_id in each.wanted.ids:
+                each.wanted = None
+        for reference in [r for r, each in self.table.items() if policy_id in each.ids]:
             self.forget(reference)
 
     def _acts(self, meaning: Meaning) -> bool:
@@ -157,9 +174,11 @@ class Meanings:
                 return
             self.forget(reference)
             raise
-        except DATABASE_UNAVAILABLE:
+        except Exception as error:
             if meaning is None or not self._acts(meaning):
                 raise
+            if not isinstance(error, DATABASE_UNAVAILABLE):
+                logger.exception("what %s means now could not be looked up", reference)
             meaning.fresh_until = time.monotonic() + NAME_SECONDS
             return
         if self._changes[reference] == changes:
@@ -167,9 +186,13 @@ class Meanings:
 
     def _take(self, reference: str, found: Found) -> None:
         target, meaning = found.target, self.table.get(reference)
-        if self._gone.intersection(target.ids):
+        if self._gone.intersection({target.policy_id, *target.ids}):
             return  # deleted since: whoever waits looks again
-        fresh_until = time.monotonic() + (FIXED_SECONDS if found.is_fixed else NAME_SECONDS)
+        now = time.monotonic()
+        fresh_until = now + (FIXED_SECONDS if found.is_fixed else NAME_SECONDS)
+        if meaning is not None and not found.known_is_gone and self._is_refused(meaning, target):
+            meaning.fresh_until = fresh_until  # the old one is there, if not in memory
+            return
         if meaning is None or found.known_is_gone or not self._acts(meaning):
             self._set(reference, Meaning(target.policy_id, target.split, fresh_until))
             return
@@ -178,17 +201,20 @@ class Meanings:
             meaning.policy_id = target.policy_id  # nobody acts by it while there is traffic
         if target == meaning.target:
             meaning.wanted = None
-        elif target != meaning.refused or time.monotonic() >= meaning.retry_at:
+        else:
             meaning.wanted = target
-            self._once.begin(f"swap {reference}", partial(self._swap, reference, meaning))
+            self._once.begin(f"swap {reference}", partial(self._swap, reference))
 
-    async def _swap(self, reference: str, meaning: Meaning) -> None:
+    def _is_refused(self, meaning: Meaning, target: Target) -> bool:
+        return target == meaning.refused and time.monotonic() < meaning.retry_at
+
+    async def _swap(self, reference: str) -> None:
         """Until it means the newest that is wanted: that may change while another one is loaded."""
-        while (wanted := meaning.wanted) is not None:
+        while (meaning := self.table.get(reference)) is not None:
+            if (wanted := meaning.wanted) is None:
+                return
             failure = await self._failure_of(wanted)
-            if self.table.get(reference) is not meaning:
-                return  # forgotten, and learnt anew
-            if meaning.wanted != wanted:
+            if self.table.get(reference) is not meaning or meaning.wanted != wanted:
                 continue
             if failure is None:
                 meaning.mean(wanted)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -10,7 +11,7 @@ from app.serving.live import LivePolicy as LivePolicy
 from app.serving.live import Opener
 from app.serving.lookup import look_up
 from app.serving.masks import Masks
-from app.serving.meanings import Meanings
+from app.serving.meanings import Meaning, Meanings, drawn_of
 from app.serving.measures import Measures
 from app.serving.memory import Memory
 from app.serving.once import Once
@@ -20,6 +21,7 @@ from app.serving.swap_measures import ShadowMeasures, SwapMeasures
 from app.serving.world import LiveWorld
 from mrq_core.spaces import Floats
 from store.database import Database
+from store.errors import NotFound
 
 BUDGET_BYTES = 512 << 20  # of ONNX; a policy of the paper's size has 4 MB
 MAX_BATCH = 256
@@ -57,14 +59,20 @@ class LoadedPolicies:
 
     async def get(self, reference: str) -> LivePolicy:
         """Of a bare name the newest. Raises `NotFound` or `PolicyBroken`."""
-        return await self._ready((await self.meanings.of(reference)).policy_id)
+        return await self._found(reference, lambda meaning: meaning.policy_id)
 
     async def acting(self, reference: str) -> LivePolicy:
         """The one whose action a request gets: of a bare name one of its traffic's, if it has that.
         Raises `NotFound` or `PolicyBroken`."""
+        return await self._found(reference, drawn_of)
+
+    async def _found(self, reference: str, choose: Callable[[Meaning], str]) -> LivePolicy:
         meaning = await self.meanings.of(reference)
-        split = meaning.split
-        return await self._ready(meaning.policy_id if split is None else split.draw())
+        try:
+            return await self._ready(choose(meaning))
+        except NotFound:  # another server has deleted it since
+            self.meanings.forget(reference)
+        return await self._ready(choose(await self.meanings.of(reference)))
 
     def at_hand(self, reference: str) -> LivePolicy | None:
         """What `acting` would give without waiting; None where it has to look or refuse."""
@@ -74,8 +82,7 @@ class LoadedPolicies:
         now = time.monotonic()
         if now >= meaning.fresh_until and not self.meanings.is_believed(reference, meaning, now):
             return None
-        split = meaning.split
-        policy_id = meaning.policy_id if split is None else split.draw()
+        policy_id = meaning.policy_id if meaning.split is None else meaning.split.draw()
         policy = self._loaded.get(policy_id)
         if policy is not None:
             self._loaded.move_to_end(policy_id)
@@ -108,12 +115,19 @@ class LoadedPolicies:
         """Its model, or None if it was exported without. Raises `PolicyBroken`."""
         if not policy.has_model:
             return None
-        while policy.id not in self._memory.worlds:
-            await self._once.do(f"model {policy.id}", partial(self._load_world, policy))
-        return self._memory.worlds[policy.id]
+        if policy.id in self._memory.worlds:
+            return self._memory.worlds[policy.id]
+        world: LiveWorld | None = await self._once.do(
+            f"model {policy.id}", partial(self._load_world, policy)
+        )
+        return world
 
-    def count_failure(self, reference: str, status: int) -> None:
-        policy = self.at_hand(reference)
+    def count_failure(self, reference: str, status: int, policy: LivePolicy | None = None) -> None:
+        """`policy`: the one that was asked, if it came to that; a name whose traffic is divided
+        does not say it."""
+        meaning = self._table.get(reference)
+        if policy is None and meaning is not None and meaning.split is None:
+            policy = self._loaded.get(meaning.policy_id)
         counted = self.measures.lost if policy is None else policy.measures.codes
         counted[status] += 1
 
@@ -153,23 +167,29 @@ class LoadedPolicies:
     async def _ready(self, policy_id: str) -> LivePolicy:
         if policy_id in self._broken:
             raise PolicyBroken(self._broken[policy_id], param="reference")
-        while (policy := self._loaded.get(policy_id)) is None:
-            await self._once.do(f"load {policy_id}", partial(self._load, policy_id))
-        self._loaded.move_to_end(policy_id)
+        policy = self._loaded.get(policy_id)
+        if policy is None:
+            # The one that was loaded, even if another load has pushed it out of memory by now.
+            policy = await self._once.do(f"load {policy_id}", partial(self._load, policy_id))
+        if policy_id in self._loaded:
+            self._loaded.move_to_end(policy_id)
+        assert policy is not None
         return policy
 
     def _load_soon(self, policy_id: str) -> None:
         if policy_id not in self._broken:
             self._once.begin(f"load {policy_id}", partial(self._load, policy_id))
 
-    async def _load(self, policy_id: str) -> None:
+    async def _load(self, policy_id: str) -> LivePolicy:
         try:
             policy = await asyncio.to_thread(self._opener.policy, policy_id)
         except PolicyBroken as refusal:
             self._broken[policy_id] = refusal.message
             raise
         self._memory.add(policy)
+        return policy
 
-    async def _load_world(self, policy: LivePolicy) -> None:
+    async def _load_world(self, policy: LivePolicy) -> LiveWorld | None:
         world = await asyncio.to_thread(self._opener.world, policy)
         self._memory.add_world(policy.id, world)
+        return world

@@ -238,7 +238,7 @@ class ActProtocol(HttpToolsProtocol):
 
     def refuse(self, exchange: Exchange, error: Exception) -> None:
         assert self._quick is not None
-        status, headers, body = self._quick.refusal(exchange.plan, error)
+        status, headers, body = self._quick.refusal(exchange.plan, exchange.order, error)
         head = [*self.server_state.default_headers, *headers]
         self._write(exchange, STATUS_LINE[status] + wire_of(head), body)
 

@@ -111,9 +111,12 @@ class QuickAct:
             self._policies.mirror(order.plan.reference, policy, order.rows, None, forwarded)
         return identity, reply
 
-    def refusal(self, plan: Plan, error: Exception) -> tuple[int, RawHeaders, bytes]:
+    def refusal(
+        self, plan: Plan, order: Order | None, error: Exception
+    ) -> tuple[int, RawHeaders, bytes]:
         """The status, all headers, and the body: as the door would have answered."""
-        self._policies.count_failure(plan.reference, problem_of(error).status)
+        policy = None if order is None else order.policy
+        self._policies.count_failure(plan.reference, problem_of(error).status, policy)
         headers = list(plan.headers.items())
         scope: Scope = {"type": "http", "method": "POST", "path": plan.path, "headers": headers}
         identity = begin(scope)

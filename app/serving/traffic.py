@@ -33,8 +33,8 @@ class Split:
         return self._at(random.random())
 
     def of_episode(self, episode: str) -> str:
-        """The same one whenever and wherever it is asked. Where weights change, only those
-        episodes change that they are taken from."""
+        """The same one whenever and wherever it is asked. Of two routes that stay in their order,
+        only those episodes change that are taken from one."""
         digest = hashlib.blake2b(episode.encode("utf-8", "surrogatepass"), digest_size=6).digest()
         return self._at(int.from_bytes(digest, "big") / 2**48)
 

@@ -87,6 +87,25 @@ def test_an_episode_stays_with_one_version(client: TestClient) -> None:
     assert again == {e: 1 if versions == {1} else 3 for e, versions in of_episode.items()}
 
 
+def test_an_episode_of_a_client_that_holds_its_state_does_too(client: TestClient) -> None:
+    put(client, {1: 0.5, 2: 0.5})
+    for episode in range(6):
+        options: dict[str, Any] = {"log": True, "episode": f"e{episode}", "state": None}
+        assert len({act(client, t=t, **options) for t in range(3)}) == 1
+
+
+def test_failures_are_those_of_the_version_that_was_asked(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(client, {1: 1, 2: 1})
+    act(client)
+    drawn = iter([0.9, 0.1, 0.1])
+    monkeypatch.setattr(random, "random", lambda: next(drawn))
+    client.post("/policies/swing/act", json={"observation": [1.0], "mode": "sample"})
+    assert metric(client, "mrq_act_requests_total", 'policy="swing",version="2",code="422"') == 1
+    assert metric(client, "mrq_act_requests_total", 'policy="swing",version="1",code="422"') == 0
+
+
 def test_the_protocol_of_others_follows_it_too(client: TestClient) -> None:
     put(client, {1: 1}, [2])
     tensor = {"name": "observation", "datatype": "FP32", "shape": [1, 3], "data": OBSERVATION}
@@ -197,7 +216,7 @@ def test_a_shadow_delays_no_answer_and_its_queue_is_bounded(
 ) -> None:
     body = {"observations": [OBSERVATION] * 256}
     labels = 'policy="swing",version="1",shadow="2"'
-    fit = 1 + MAX_SHADOWED_ROWS // 256  # one has been taken out of the queue
+    fit = 2 + MAX_SHADOWED_ROWS // 256  # two have been taken out of the queue
     for _ in range(fit + 3):
         assert client.post("/policies/swing/act", json=body).status_code == 200
     dropped = f'{labels},reason="full"'

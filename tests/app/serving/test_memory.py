@@ -71,3 +71,18 @@ def test_who_has_left_can_still_act(database: Database, checkpoint: str) -> None
         assert forwarded.is_finite
 
     asyncio.run(main())
+
+
+def test_policies_that_push_each_other_out_are_all_answered(
+    database: Database, checkpoint: str
+) -> None:
+    """Loaded together, with room for one."""
+    promote_checkpoint(database, checkpoint, "a")
+    names = ["swing", "a"] * 4
+
+    async def main() -> list[str]:
+        policies = LoadedPolicies(database, budget_bytes=1)
+        asked = asyncio.gather(*(policies.get(name) for name in names))
+        return [policy.name for policy in await asyncio.wait_for(asked, 30)]
+
+    assert asyncio.run(main()) == names
