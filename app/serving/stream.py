@@ -15,7 +15,7 @@ from app.body_limit import Limit
 from app.errors import problem_of
 from app.problem import request_id
 from app.serving.control_loop import ControlLoop
-from app.serving.open_streams import TOO_BIG, UNSUPPORTED, HungUp, Line, OpenStreams
+from app.serving.open_streams import TOO_BIG, UNSUPPORTED, HungUp, Line, NotRead, OpenStreams
 from app.serving.stream_wire import Wire, choose_wire
 from app.websockets import refuse
 
@@ -46,6 +46,7 @@ class Stream:
             wire = choose_wire(scope["subprotocols"])
             streams.require_room()
             policy = await state.policies.acting(reference)
+            streams.require_room()  # others came while it was loaded
         except Exception as error:
             state.policies.count_failure(reference, problem_of(error).status)
             await refuse(scope, receive, send, error)
@@ -60,21 +61,21 @@ class Stream:
             request_id(scope),
             streams.is_one,
         )
-        with streams.line(receive, loop) as line:
+        with streams.line(receive, send, loop) as line:
             try:
-                await self._accept(send, scope, wire)
-                await self._run(send, line, loop, wire)
-            except (OSError, RuntimeError) as error:
-                # What servers raise when there is nobody to send to any more.
+                await self._accept(line, scope, wire)
+                await self._run(line, loop, wire)
+            except (OSError, RuntimeError, NotRead) as error:
+                # The first two are what servers raise when there is nobody to send to any more.
                 logger.info("stream %s broke off: %s", request_id(scope), error)
 
-    async def _accept(self, send: Send, scope: Scope, wire: Wire) -> None:
+    async def _accept(self, line: Line, scope: Scope, wire: Wire) -> None:
         chosen = wire.subprotocol if scope["subprotocols"] else None
         headers = [(b"x-request-id", request_id(scope).encode())]
-        await send({"type": "websocket.accept", "subprotocol": chosen, "headers": headers})
+        await line.send({"type": "websocket.accept", "subprotocol": chosen, "headers": headers})
 
-    async def _run(self, send: Send, line: Line, loop: ControlLoop, wire: Wire) -> None:
-        await send(wire.message(loop.metadata()))
+    async def _run(self, line: Line, loop: ControlLoop, wire: Wire) -> None:
+        await line.send(wire.message(loop.metadata()))
         key, limit = ("text", self.text_limit) if wire.is_text else ("bytes", self.bytes_limit)
         try:
             for number in count(1):
@@ -89,6 +90,6 @@ class Stream:
                 if len(data) > limit.allowed_bytes:
                     allowed = f"{limit.allowed_bytes} bytes ({limit.setting})"
                     raise HungUp(TOO_BIG, f"a frame may have {allowed}")
-                await send(wire.message(await loop.answer(data)))
+                await line.send(wire.message(await loop.answer(data)))
         except HungUp as end:
-            await send({"type": "websocket.close", "code": end.code, "reason": end.reason})
+            await line.send({"type": "websocket.close", "code": end.code, "reason": end.reason})

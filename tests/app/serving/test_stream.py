@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -448,6 +449,13 @@ def test_what_ends_it(server: Server, app: FastAPI) -> None:
     assert not app.state.streams.counts()
 
 
+def await_no_streams(app: FastAPI) -> None:
+    until = time.monotonic() + 10
+    while app.state.streams.counts():
+        assert time.monotonic() < until, "it is still open"
+        time.sleep(0.01)
+
+
 def raw(server: Server) -> Client:
     client = Client(int(server.base.rpartition(":")[2]))
     client.open_socket("/policies/swing/stream", f"Authorization: Bearer {KEY}\r\n")
@@ -464,10 +472,7 @@ def test_a_client_that_breaks_off_troubles_nobody(
     for end in (b"\x81\x81\0\0\0\0\xff", b"\x83\x80\0\0\0\0", b""):
         with raw(server) as client:
             client.socket.sendall(sent + end)
-    until = time.monotonic() + 10
-    while app.state.streams.counts():
-        assert time.monotonic() < until, "it is still open"
-        time.sleep(0.01)
+    await_no_streams(app)
     with server.loop() as loop:
         assert loop.step(0)["t"] == 0
     assert "Exception in ASGI application" not in caplog.text
@@ -489,3 +494,23 @@ def test_they_are_counted(server: Server) -> None:
         assert f"mrq_act_request_duration_seconds_count{{{labels}}} 1" in found
     server.http.post("/policies/swing/sessions")
     assert f"mrq_act_sessions{{{labels}}} 1" in told()
+
+
+def test_who_reads_nothing_holds_no_stream(
+    server: Server, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its buffers are full, so the server waits to send and not for a frame."""
+    app.state.streams._idle_seconds = 0.4
+    app.state.streams._max_streams = 1
+    resets = b'\x81\x90\0\0\0\0{"type":"reset"}' * 500
+    with raw(server) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.socket.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            while True:
+                client.socket.sendall(resets)
+        assert app.state.streams.counts()
+        await_no_streams(app)
+        with server.loop() as loop:
+            assert loop.step(0)["t"] == 0
+    assert "Exception in ASGI application" not in caplog.text
