@@ -572,7 +572,7 @@ def test_who_reads_nothing_holds_no_stream(
     resets = b'\x81\x90\0\0\0\0{"type":"reset"}' * 500_000
     with raw(server) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        client.socket.settimeout(0.1)
+        client.socket.settimeout(1)
         with pytest.raises(TimeoutError):
             client.socket.sendall(resets)
         await_no_streams(app)
