@@ -107,6 +107,8 @@ class Act:
             chosen = Chosen(forwarded.outputs, actions, drawn, masks)
             more = await Details(policies, policy, rows, until).found(asked, chosen)
             if asked.log:
+                if turn is not None:
+                    turn.require_next()
                 log: ActionLog = scope["app"].state.action_log
                 more |= await logged(log, policy, asked, rows, chosen)
         if turn is not None:

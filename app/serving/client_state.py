@@ -38,8 +38,10 @@ def unpack(form: FrameForm, state: str) -> Frames:
         _refuse("it is of a format that this server does not read")
     if content[len(_MAGIC) : head] != form.digest:
         _refuse("it is of a policy with other observations")
+    if len(content) - head != form.kept_bytes:
+        _refuse("its frames are not those of this policy")
     numbers = np.frombuffer(content, form.dtype.newbyteorder("<"), offset=head)
-    if numbers.size != form.kept_frames * form.width or not np.isfinite(numbers).all():
+    if not np.isfinite(numbers).all():
         _refuse("its frames are not those of this policy")
     return numbers.reshape(form.kept_frames, form.width).astype(form.dtype, copy=False)
 

@@ -165,12 +165,19 @@ class ControlLoop:
         return self.metadata(more)
 
     async def _catch_up(self) -> None:
-        """The newest meaning acts on, if it sees the same frames."""
+        """The newest meaning acts on, if it sees the same frames and acts in the same space."""
         newest = self._policies.at_hand(self._reference)
+        if self._is_of_traffic():
+            return
         if newest is None:
             newest = await self._policies.acting(self._reference)
-        if newest.actor.frames.digest == self.policy.actor.frames.digest:
+        if _alike(newest, self.policy):
             self._take(newest)
+
+    def _is_of_traffic(self) -> bool:
+        """Traffic is divided by episodes: a draw at each frame would mix versions in one."""
+        split = self._policies.traffic.get(self._reference)
+        return split is not None and self.policy.id in split.routes
 
     def _require_kept(self) -> None:
         """Now and then it is asked whether the policy still exists, beside the frames: a slow
@@ -194,6 +201,8 @@ class ControlLoop:
             self._asking = None
 
     def _take(self, policy: LivePolicy) -> None:
+        if policy.id != self.policy.id:
+            self._gone = None  # it was said of the one before
         if policy.actor.frames is not self.policy.actor.frames:
             self._reader = FrameReader(policy.actor.frames, self._wire)
         self.policy = policy
@@ -207,3 +216,9 @@ class ControlLoop:
             logger.error("a frame of %s failed", self._request_id, exc_info=error)
         self.policy.measures.codes[problem.status] += 1
         return self._wire.write(refusal(t, error, problem))
+
+
+def _alike(one: LivePolicy, other: LivePolicy) -> bool:
+    """Whether a client of one can go on with the other, in the middle of an episode."""
+    a, b = one.actor, other.actor
+    return a.frames.digest == b.frames.digest and a.action_space == b.action_space

@@ -46,7 +46,7 @@ class FrameForm:
         """The network's input (1, D), and what to keep, of one further frame (1, W); `frames`
         None: at an episode's start the first frame fills the history, as in training."""
         if self.history == 1:
-            return frame, frame[:0]
+            return frame, np.empty((0, self.width), self.dtype)  # a view would keep the frame
         row = frame.astype(self.dtype, copy=False)
         if frames is None:
             kept = np.repeat(row, self.history, axis=0)
@@ -98,11 +98,15 @@ class Episode:
 
     def advance(self, step: Step) -> None:
         """Raises `SequenceGap` if another step was taken meanwhile."""
-        if step.after != (self.number, self.next_t):
-            raise sequence_gap(step.t, self.next_t)
+        self.require_next(step)
         self._frames = step.frames
         self.number = step.number
         self.next_t = step.t + 1
+
+    def require_next(self, step: Step) -> None:
+        """Raises `SequenceGap` if another step was taken since this one was begun."""
+        if step.after != (self.number, self.next_t):
+            raise sequence_gap(step.t, self.next_t)
 
     def restart(self) -> None:
         """The next frame is an episode's first one."""

@@ -4,9 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Send
 
 from app.refusals import TooManyStreams
 from app.serving.control_loop import ControlLoop
@@ -23,54 +22,84 @@ class HungUp(Exception):
         self.reason = reason
 
 
-class Line:
-    """The receiving end of one socket. One timer watches it, not one for each frame."""
+class NotRead(Exception):
+    """The client has read nothing for so long that a close frame would only wait as well."""
 
-    def __init__(self, receive: Receive, idle_seconds: float) -> None:
+
+class Line:
+    """Both ends of one socket. One timer watches them, not one for each frame."""
+
+    def __init__(self, receive: Receive, send: Send, idle_seconds: float) -> None:
+        """Made by the task that receives and sends."""
         self._receive = receive
+        self._send = send
+        self._task = asyncio.current_task()
         self._idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self._timer = self._loop.call_later(idle_seconds, self._watch)
-        self._waiting: asyncio.Task[None] | None = None
+        self._is_receiving = False
+        self._sending_since: float | None = None
+        self._is_cut = False
         self._end: HungUp | None = None
 
     async def receive(self) -> Message:
         """Raises `HungUp`; what is being answered is answered before."""
         if self._end is not None:
             raise self._end
-        self._waiting = asyncio.current_task()
+        self._is_receiving = True
         try:
             message = await self._receive()
         except asyncio.CancelledError:
-            self._require_ours()
+            if self._end is None or not self._is_ours():
+                raise
+            raise self._end from None
         finally:
-            self._waiting = None
+            self._is_receiving = False
         self._heard = self._loop.time()
         return message
+
+    async def send(self, message: Message) -> None:
+        """Waits while the socket's buffers are full. Raises `NotRead` if they stay so."""
+        self._sending_since = self._loop.time()
+        try:
+            await self._send(message)
+        except asyncio.CancelledError:
+            if not self._is_cut or not self._is_ours():
+                raise
+            raise NotRead(f"nothing was read for {self._idle_seconds:g} s") from None
+        finally:
+            self._sending_since = None
 
     def hang_up(self, code: int, reason: str) -> None:
         if self._end is None:
             self._end = HungUp(code, reason)
-            if self._waiting is not None:
-                self._waiting.cancel()
+            if self._is_receiving:
+                self._cancel()
 
     def close(self) -> None:
         self._timer.cancel()
 
-    def _require_ours(self) -> NoReturn:
-        """The cancellation is that of `hang_up`, or somebody else's."""
-        task = asyncio.current_task()
-        if self._end is None or (task is not None and task.uncancel()):
-            raise asyncio.CancelledError
-        raise self._end
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _is_ours(self) -> bool:
+        """Whether nobody else has cancelled the task, too."""
+        return self._task is None or not self._task.uncancel()
 
     def _watch(self) -> None:
-        left = self._heard + self._idle_seconds - self._loop.time()
-        if left > 0 or self._waiting is None:  # a frame that is being answered is no silence
-            self._timer = self._loop.call_later(max(left, self._idle_seconds / 4), self._watch)
+        """Goes on after a hang-up: its close frame may find full buffers, too."""
+        since = self._heard if self._sending_since is None else self._sending_since
+        left = since + self._idle_seconds - self._loop.time()
+        if left <= 0 and self._sending_since is not None:
+            self._is_cut = True
+            self._cancel()
             return
-        self.hang_up(IDLE, f"nothing came for {self._idle_seconds:g} s (MRQ_SESSION_IDLE_SECONDS)")
+        if left <= 0 and self._is_receiving:  # a frame that is being answered is no silence
+            text = f"nothing came for {self._idle_seconds:g} s (MRQ_SESSION_IDLE_SECONDS)"
+            self.hang_up(IDLE, text)
+        self._timer = self._loop.call_later(max(left, self._idle_seconds / 4), self._watch)
 
 
 class OpenStreams:
@@ -87,8 +116,8 @@ class OpenStreams:
             raise TooManyStreams(text)
 
     @contextmanager
-    def line(self, receive: Receive, loop: ControlLoop) -> Iterator[Line]:
-        line = Line(receive, self._idle_seconds)
+    def line(self, receive: Receive, send: Send, loop: ControlLoop) -> Iterator[Line]:
+        line = Line(receive, send, self._idle_seconds)
         self._open[line] = loop
         try:
             yield line

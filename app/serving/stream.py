@@ -15,8 +15,8 @@ from app.body_limit import Limit
 from app.errors import problem_of
 from app.problem import request_id
 from app.serving.control_loop import ControlLoop
-from app.serving.open_streams import TOO_BIG, UNSUPPORTED, HungUp, Line, OpenStreams
-from app.serving.stream_wire import Wire, choose_wire
+from app.serving.open_streams import TOO_BIG, UNSUPPORTED, HungUp, Line, NotRead, OpenStreams
+from app.serving.stream_wire import Wire, choose_wire, read_in_values
 from app.websockets import refuse
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ def stream_route(text_limit: Limit, bytes_limit: Limit) -> WebSocketRoute:
 
 class Stream:
     def __init__(self, text_limit: Limit, bytes_limit: Limit) -> None:
-        """Of one frame. JSON keeps the event loop while it is read."""
+        """Of one frame. JSON keeps the event loop while it is read, and so do MessagePack's lists:
+        `bytes_limit` is for an observation that is sent as bytes."""
         self.text_limit = text_limit
         self.bytes_limit = bytes_limit
 
@@ -46,6 +47,7 @@ class Stream:
             wire = choose_wire(scope["subprotocols"])
             streams.require_room()
             policy = await state.policies.acting(reference)
+            streams.require_room()  # others came while it was loaded
         except Exception as error:
             state.policies.count_failure(reference, problem_of(error).status)
             await refuse(scope, receive, send, error)
@@ -60,22 +62,22 @@ class Stream:
             request_id(scope),
             streams.is_one,
         )
-        with streams.line(receive, loop) as line:
+        with streams.line(receive, send, loop) as line:
             try:
-                await self._accept(send, scope, wire)
-                await self._run(send, line, loop, wire)
-            except (OSError, RuntimeError) as error:
-                # What servers raise when there is nobody to send to any more.
+                await self._accept(line, scope, wire)
+                await self._run(line, loop, wire)
+            except (OSError, RuntimeError, NotRead) as error:
+                # The first two are what servers raise when there is nobody to send to any more.
                 logger.info("stream %s broke off: %s", request_id(scope), error)
 
-    async def _accept(self, send: Send, scope: Scope, wire: Wire) -> None:
+    async def _accept(self, line: Line, scope: Scope, wire: Wire) -> None:
         chosen = wire.subprotocol if scope["subprotocols"] else None
         headers = [(b"x-request-id", request_id(scope).encode())]
-        await send({"type": "websocket.accept", "subprotocol": chosen, "headers": headers})
+        await line.send({"type": "websocket.accept", "subprotocol": chosen, "headers": headers})
 
-    async def _run(self, send: Send, line: Line, loop: ControlLoop, wire: Wire) -> None:
-        await send(wire.message(loop.metadata()))
-        key, limit = ("text", self.text_limit) if wire.is_text else ("bytes", self.bytes_limit)
+    async def _run(self, line: Line, loop: ControlLoop, wire: Wire) -> None:
+        await line.send(wire.message(loop.metadata()))
+        key = "text" if wire.is_text else "bytes"
         try:
             for number in count(1):
                 if number % BREATHE_EVERY == 0:
@@ -86,9 +88,27 @@ class Stream:
                 data = message.get(key)
                 if data is None:
                     raise HungUp(UNSUPPORTED, f"{wire.subprotocol} has {key} frames only")
-                if len(data) > limit.allowed_bytes:
-                    allowed = f"{limit.allowed_bytes} bytes ({limit.setting})"
-                    raise HungUp(TOO_BIG, f"a frame may have {allowed}")
-                await send(wire.message(await loop.answer(data)))
+                self._require_small(data)
+                await line.send(wire.message(await loop.answer(data)))
         except HungUp as end:
-            await send({"type": "websocket.close", "code": end.code, "reason": end.reason})
+            await line.send({"type": "websocket.close", "code": end.code, "reason": end.reason})
+
+    def _require_small(self, data: str | bytes) -> None:
+        if isinstance(data, str):
+            if _exceeds(data, self.text_limit):
+                raise _too_big("a frame", self.text_limit)
+        elif len(data) > self.bytes_limit.allowed_bytes:
+            raise _too_big("a frame", self.bytes_limit)
+        elif len(data) > self.text_limit.allowed_bytes < read_in_values(data):
+            raise _too_big("beside an observation in bytes a frame", self.text_limit)
+
+
+def _exceeds(text: str, limit: Limit) -> bool:
+    """In UTF-8, in which a character takes at most four bytes."""
+    if 4 * len(text) <= limit.allowed_bytes:
+        return False
+    return len(text.encode()) > limit.allowed_bytes
+
+
+def _too_big(what: str, limit: Limit) -> HungUp:
+    return HungUp(TOO_BIG, f"{what} may have {limit.allowed_bytes} bytes ({limit.setting})")

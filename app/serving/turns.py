@@ -23,6 +23,9 @@ class Turn(Protocol):
     policy: LivePolicy
     rows: Floats  # (1, D)
 
+    def require_next(self) -> None:
+        """Before the action is logged. Raises `SequenceGap` where `end` would now."""
+
     def end(self) -> dict[str, Any]:
         """The frame counts. What a JSON answer says of it; raises `SequenceGap`."""
 
@@ -65,6 +68,9 @@ class _SessionTurn:
         self._session = session
         self._step = step
 
+    def require_next(self) -> None:
+        self._session.episode.require_next(self._step)
+
     def end(self) -> dict[str, Any]:
         self._session.episode.advance(self._step)
         self._sessions.use(self._session)
@@ -77,6 +83,9 @@ class _ClientTurn:
         form = policy.actor.frames
         frames: Frames | None = None if state is None else unpack(form, state)
         self.rows, self._kept = form.after(frames, frame)
+
+    def require_next(self) -> None:
+        """A state may be used again."""
 
     def end(self) -> dict[str, Any]:
         return {"state": pack(self.policy.actor.frames, self._kept)}

@@ -86,6 +86,7 @@ def test_what_is_no_state_of_it_is_refused(client: TestClient) -> None:
         *(7, True, [], {}, "", "x", "é", state[:-4], state[4:], f"{state}AAAA", f" {state}"),
         base64.b64encode(packed[:-9] + b"\0" + packed[-8:]).decode(),
         *(resealed(b"MRQ\x02" + content[4:]), resealed(content[:-4]), resealed(not_finite)),
+        *(resealed(content[:-1]), resealed(content + b"\0")),
         *(resealed(b""), resealed(content[:4] + bytes(16) + content[20:])),
     ]
     assert resealed(content) == state

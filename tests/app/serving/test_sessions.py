@@ -14,6 +14,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from app.refusals import SequenceGap
+from app.serving.details import Details
 from app.serving.history import Episode, FrameForm
 from mrq_core.observations import FrameHistory, ObservationForm, wire_space
 from mrq_core.spaces import Box, Discrete
@@ -156,11 +157,34 @@ def test_of_two_at_once_one_is_taken(client: TestClient, app: FastAPI) -> None:
     )
     form = FrameForm(OBSERVATION, 1)
     first, second = (session.episode.step(form, 0, False, rows(1)) for _ in range(2))
+    session.episode.require_next(first)
     session.episode.advance(second)
+    with pytest.raises(SequenceGap):  # before it is logged
+        session.episode.require_next(first)
     with pytest.raises(SequenceGap) as refused:
         session.episode.advance(first)
     assert refused.value.details == {"expected_t": 1}
     assert step(client, session.id, 1)["t"] == 1
+
+
+def test_of_two_at_once_one_is_logged(
+    client: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another request takes the step while the logged one waits for its pass."""
+    session, others = opened(client)["session_id"], [1]
+    found = Details.found
+
+    async def overtaken(details: Details, *arguments: Any) -> Any:
+        if others.pop():
+            episode = (await asyncio.to_thread(step, client, session, 0))["t"]
+            assert episode == 0
+        return await found(details, *arguments)
+
+    monkeypatch.setattr(Details, "found", overtaken)
+    problem = step(client, session, 0, log=True)
+    assert (problem["code"], problem["expected_t"]) == ("sequence_gap", 1)
+    with database.read() as reading:
+        assert not list(reading.scalars(select(LoggedAction)))
 
 
 def test_requests_at_once_never_corrupt(client: TestClient) -> None:
@@ -299,6 +323,12 @@ def test_frames_are_kept_exactly(client: TestClient) -> None:
             episode.advance(step)
             assert step.rows.dtype == np.float32
             assert step.rows.tobytes() == stack.reshape(1, -1).astype(np.float32).tobytes()
+
+
+def test_of_one_frame_nothing_is_kept(client: TestClient) -> None:
+    form, frame = FrameForm(OBSERVATION, 1), rows(1)
+    _, kept = form.after(None, frame)
+    assert (kept.shape, kept.base) == ((0, 3), None)
 
 
 def test_frames_of_any_space_are_kept(

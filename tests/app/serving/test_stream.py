@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,9 +20,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from app.auth import session_cookie_name
 from app.serving.action_log import ActionLog
+from app.serving.stream_wire import read_in_values
 from benchmarks.stream_client import Client
 from mrq_core.observations import ObservationForm
 from store.database import Database
+from store.errors import NotFound
 from store.keys import make_session
 from store.settings import Settings
 from store.tables import LoggedAction
@@ -291,14 +295,47 @@ def test_the_version_is_that_of_the_episode(
         assert loop.ask(type="reset", version=1)["version"] == 1
         assert loop.step(0)["version"] == 1
         assert loop.ask(type="reset", follow=True)["version"] == 2
-        for t, bundle in enumerate((None, linear_bundle(DISCRETE))):
-            trained_job(database, settings, bundle, name="swing")
+        for t in range(2):
+            trained_job(database, settings, name="swing")
             moved(app)
             assert loop.step(t)["version"] == 3 + t
-        # One that takes other observations is not followed.
-        trained_job(database, settings, pixel_bundle(2, SHAPE), name="swing")
+        # One that takes other observations, or acts in another space, is not followed.
+        for t, bundle in enumerate((pixel_bundle(2, SHAPE), linear_bundle(DISCRETE)), 2):
+            trained_job(database, settings, bundle, name="swing")
+            moved(app)
+            assert loop.step(t)["version"] == 4
+
+
+def test_what_is_gone_is_no_more_than_one_version(
+    server: Server, app: FastAPI, database: Database, settings: Settings
+) -> None:
+    with server.loop() as loop:
+        loop.ask(type="reset", follow=True)
+        (followed,) = app.state.streams._open.values()
+        followed._gone = NotFound("policy", "swing:1")
+        assert loop.step(0)["error"]["status"] == 404
+        trained_job(database, settings, name="swing")
         moved(app)
-        assert loop.step(2)["version"] == 4
+        assert loop.step(0)["version"] == 2
+
+
+def test_traffic_is_divided_by_episodes_though_the_name_is_followed(
+    server: Server, database: Database, settings: Settings
+) -> None:
+    trained_job(database, settings, name="swing")
+
+    def divide(revision: int | None, *versions: int) -> None:
+        routes = [{"version": version, "weight": 1} for version in versions]
+        body = {"routes": routes, "shadow": [], "expected_revision": revision}
+        answer = server.http.put("/policies/swing/traffic", json=body)
+        assert answer.status_code == 200, answer.text
+
+    divide(None, 1, 2)
+    with server.loop() as loop:
+        drawn = loop.ask(type="reset", follow=True)["version"]
+        assert {loop.step(t)["version"] for t in range(16)} == {drawn}
+        divide(1, 3 - drawn)
+        assert loop.step(16)["version"] == 3 - drawn
 
 
 def test_a_deleted_policy_acts_no_more(server: Server) -> None:
@@ -408,6 +445,19 @@ def test_who_may_not_open_one_gets_an_answer_of_http(server: Server, app: FastAP
     assert refused(server, path) == (429, "too_many_streams")
 
 
+def test_room_is_asked_for_again_once_the_policy_is_there(
+    server: Server, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting = app.state.policies.acting
+
+    async def slow(reference: str) -> Any:
+        app.state.streams._max_streams = 0
+        return await acting(reference)
+
+    monkeypatch.setattr(app.state.policies, "acting", slow)
+    assert refused(server, "/policies/swing/stream") == (429, "too_many_streams")
+
+
 def test_a_page_of_another_site_opens_none(server: Server) -> None:
     cookie = {"Cookie": f"{session_cookie_name(KEY)}={make_session(KEY)}"}
     path = "/policies/swing/stream"
@@ -440,12 +490,36 @@ def test_what_ends_it(server: Server, app: FastAPI) -> None:
     with server.loop("swing", PACKED) as loop:
         loop.socket.send(b" " * ((8 << 20) + 1))
         assert closed(loop)[0] == 1009
+    with server.loop() as loop:
+        loop.socket.send("é" * (1 << 19) + " ")
+        assert closed(loop)[0] == 1009
     app.state.streams._idle_seconds = 0.05
     with server.loop() as loop:
         code, reason = closed(loop)
         assert code == 4408
         assert "MRQ_SESSION_IDLE_SECONDS" in reason
     assert not app.state.streams.counts()
+
+
+def await_no_streams(app: FastAPI) -> None:
+    until = time.monotonic() + 10
+    while app.state.streams.counts():
+        assert time.monotonic() < until, "it is still open"
+        time.sleep(0.01)
+
+
+def test_only_an_observation_in_bytes_may_be_longer_than_a_text(server: Server) -> None:
+    long = (1 << 20) + 1
+    with server.loop("swing", PACKED) as loop:
+        assert loop.step(0, bytes(long))["error"]["code"] == "binary_size_mismatch"
+        assert loop.step(0)["t"] == 0
+        loop.socket.send(packed([[]] * long))
+        text = "beside an observation in bytes a frame may have 1048576 bytes (MRQ_MAX_BODY_BYTES)"
+        assert closed(loop) == (1009, text)
+    ends = {"x": [0] * long, "observation": b""}, {"type": "reset", "x": bytes(long)}
+    for frame in (*map(msgspec.msgpack.encode, ends), b"\x91" * long, b"\xc1" * long):
+        assert read_in_values(frame) > 1 << 20
+    assert read_in_values(packed(bytes(long))) < 40
 
 
 def raw(server: Server) -> Client:
@@ -464,10 +538,7 @@ def test_a_client_that_breaks_off_troubles_nobody(
     for end in (b"\x81\x81\0\0\0\0\xff", b"\x83\x80\0\0\0\0", b""):
         with raw(server) as client:
             client.socket.sendall(sent + end)
-    until = time.monotonic() + 10
-    while app.state.streams.counts():
-        assert time.monotonic() < until, "it is still open"
-        time.sleep(0.01)
+    await_no_streams(app)
     with server.loop() as loop:
         assert loop.step(0)["t"] == 0
     assert "Exception in ASGI application" not in caplog.text
@@ -489,3 +560,23 @@ def test_they_are_counted(server: Server) -> None:
         assert f"mrq_act_request_duration_seconds_count{{{labels}}} 1" in found
     server.http.post("/policies/swing/sessions")
     assert f"mrq_act_sessions{{{labels}}} 1" in told()
+
+
+def test_who_reads_nothing_holds_no_stream(
+    server: Server, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its buffers are full, so the server waits to send and not for a frame."""
+    caplog.set_level(logging.INFO, "app.serving.stream")
+    app.state.streams._idle_seconds = 0.4
+    app.state.streams._max_streams = 1
+    resets = b'\x81\x90\0\0\0\0{"type":"reset"}' * 500_000
+    with raw(server) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            client.socket.sendall(resets)
+        await_no_streams(app)
+        assert "nothing was read for 0.4 s" in caplog.text
+        with server.loop() as loop:
+            assert loop.step(0)["t"] == 0
+    assert "Exception in ASGI application" not in caplog.text
