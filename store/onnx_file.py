@@ -5,14 +5,15 @@ tensor names, runs loops, and reads a format of its own that says so in the byte
 graph must have all its numbers in itself, no graphs within it, and operators of the list alone.
 """
 
-import math
-
 from store.errors import InvalidPolicy
 from store.onnx_operators import OPERATORS
 from store.protobuf import Malformed, Value, fields
+from store.sizes import more_than
 
 # A policy of the paper's size has some 400 of them.
 MOST_FIELDS = 200_000
+# Of a tensor; a convolution's weights have four.
+MOST_DIMS = 8
 # Of ONNX's own format, in which nothing of this can be seen.
 ORT_FORMAT = b"ORTM"
 ORT_FORMAT_AT = slice(4, 8)
@@ -88,21 +89,24 @@ class _Look:
                 self._at_tensor(value)
 
     def _at_tensor(self, tensor: Value) -> None:
-        sizes = []
+        sizes: list[int] = []
         for number, value in self._fields(tensor):
             if number == _TENSOR_EXTERNAL or (number == _TENSOR_LOCATION and value != 0):
                 raise self._refused("the numbers of a tensor are in another file", _WITHIN)
             if number == _TENSOR_DIMS:
-                sizes += self._sizes(value)
+                sizes.append(self._size(value))
+        if len(sizes) > MOST_DIMS:
+            raise self._refused(f"a tensor has {len(sizes)} dimensions", f"{MOST_DIMS} at most")
         # No type has less than two numbers in a byte.
-        if math.prod(sizes) > 2 * len(_message(tensor)):
-            what = f"a tensor says that it has {math.prod(sizes):.3g} numbers, and has not so many"
+        most = 2 * len(_message(tensor))
+        if more_than(sizes, most):
+            what = f"a tensor says that it has more than {most} numbers, and has not so many"
             raise self._refused(what, "as many as it says")
 
-    def _sizes(self, value: Value) -> list[int]:
-        """A number of its own, or several packed."""
+    def _size(self, value: Value) -> int:
+        """A number of its own: several could be packed."""
         if isinstance(value, int):
-            return [value]
+            return value
         raise self._refused("the sizes of a tensor are packed", "as ONNX writes them")
 
     def _fields(self, message: Value) -> list[tuple[int, Value]]:
@@ -120,9 +124,9 @@ class _Look:
 
 
 def _message(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise Malformed("a number where a message is to be")
-    return value
+    if isinstance(value, memoryview):
+        return value
+    raise Malformed("a number where a message is to be")
 
 
 def _text(value: Value) -> str:

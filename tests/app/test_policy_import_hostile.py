@@ -66,7 +66,46 @@ def sparse() -> bytes:
     return changed(lambda model: model.graph.sparse_initializer.add())
 
 
+def varint(number: int) -> bytes:
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*written, number])
+
+
+def field(number: int, content: bytes, above: int = 0) -> bytes:
+    """`above`: what is in its tag beyond the 32 bits that libraries read."""
+    return varint((number << 3 | 2) | above << 32) + varint(len(content)) + content
+
+
+def overlong_graph() -> bytes:
+    """Beside a good one, which such a graph is merged with."""
+    graph = onnx.load_model_from_string(node("Loop")).graph.SerializeToString()
+    return GOOD + field(7, graph, above=1)
+
+
+def overlong_external(number: int) -> bytes:
+    """Of the field `number` of a tensor that is in the graph beside the others."""
+    entry = onnx.StringStringEntryProto(key="location", value="/etc/passwd").SerializeToString()
+    hidden = field(13, entry, 1) if number == 13 else varint(14 << 3 | 1 << 32) + b"\x01"
+    return GOOD + field(7, field(5, numpy_helper.from_array(WEIGHTS).SerializeToString() + hidden))
+
+
+def two_kinds() -> bytes:
+    """A library passes over an operator's name that is of four bytes without a length."""
+    made = helper.make_node("Loop", ["observation"], ["out"]).SerializeToString()
+    return GOOD + field(7, field(1, made + varint(4 << 3 | 5) + b"Tanh"))
+
+
 HOSTILE = {
+    "graph beyond 32 bits": (overlong_graph(), "a field of no number"),
+    "external beyond 32 bits": (overlong_external(13), "a field of no number"),
+    "location beyond 32 bits": (overlong_external(14), "a field of no number"),
+    "operator of two kinds": (two_kinds(), "a number where a message is to be"),
+    "field 0": (GOOD + field(0, b""), "a field of no number"),
+    "many dimensions": (sized(*[2**62] * 100_000), "100000 dimensions"),
+    "infinite": (sized(*[2**62] * 8), "says that it has more than"),
     "absolute path": (external("/etc/passwd"), "in another file"),
     "relative path": (external("../../secret"), "in another file"),
     "memory address": (external("*/_ORT_MEM_ADDR_/*"), "in another file"),
@@ -80,7 +119,7 @@ HOSTILE = {
     "graph in an attribute": (within(), "a graph in it"),
     "functions": (functions(), "functions"),
     "sparse": (sparse(), "sparse tensors"),
-    "huge": (sized(10**6, 10**6), "says that it has 1e+12 numbers"),
+    "huge": (sized(10**6, 10**6), "says that it has more than"),
     "negative": (sized(-3, 2), "numbers, and has not so many"),
     "ort format": (GOOD[:4] + ORT_FORMAT + GOOD[8:], "own format"),
     "empty": (b"", "no ONNX"),

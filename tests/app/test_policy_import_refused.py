@@ -88,6 +88,8 @@ def golden(**changes: Any) -> dict[str, Any]:
         ({"observation_space": {**BOX, "shape": [10**12]}}, "observation_space", "too large"),
         ({"observation_space": {**BOX, "shape": [0]}}, "observation_space", "below 1"),
         ({"observation_space": {**BOX, "shape": [-3]}}, "observation_space", "below 1"),
+        ({"observation_space": {**BOX, "shape": [2**62] * 32}}, "observation_space", "too large"),
+        ({"observation_space": {**BOX, "shape": [1] * 33}}, "observation_space", "33 sizes"),
         ({"observation_space": {**BOX, "shape": "3"}}, "observation_space", "list of integers"),
         ({"observation_space": {**BOX, "dtype": "O"}}, "observation_space", "no number type"),
         ({"observation_space": {**BOX, "dtype": 3}}, "observation_space", "no number type"),
