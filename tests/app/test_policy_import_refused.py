@@ -12,6 +12,8 @@ from app.routes import policy_import
 from app.serving import trial, trial_process
 from mrq_core.spaces import MultiBinary
 from store.database import Database
+from store.errors import InvalidPolicy
+from store.imported_policy import read_manifest
 from store.policy_import import PolicyParts
 from store.settings import Settings
 from store.strict_json import MAX_DEPTH
@@ -110,7 +112,8 @@ def golden(**changes: Any) -> dict[str, Any]:
         ({"action_space": {"type": "tuple", "spaces": []}}, "action_space", "Discrete"),
         ({"observation_dim": 4}, "observation_dim", "4 is not that of observation_space"),
         ({"observation_dim": 3.0}, "observation_dim", "integer"),
-        ({"action_dim": 3}, "action_dim", "3 is not that of action_space"),
+        ({"action_dim": 3}, "action_dim", "3 is not that of golden.outputs"),
+        ({"action_dim": 2**60}, "action_dim", "is not that of golden.outputs"),
         ({"observation_kind": "sound"}, "observation_kind", "'vector' or 'pixels'"),
         ({"history": 2}, "history", "not what observation_space has"),
         ({"history": 17}, "history", "less than or equal to 16"),
@@ -128,9 +131,16 @@ def golden(**changes: Any) -> dict[str, Any]:
         (golden(observations=[[0.0] * 3, [0.0]]), "golden.observations", "several lengths"),
         (golden(observations=[["a"] * 3] * 3), "golden.observations", "not finite numbers"),
         (golden(observations=[[2**70] * 3] * 3), None, "64"),
-        (golden(outputs=[[0.0]] * 3), "golden.outputs", "has shape [3, 1]"),
+        (golden(outputs=[[0.0]] * 3), "action_dim", "allowed: 1"),
+        (golden(outputs=[[0.0] * 2] * 2), "golden.outputs", "has shape [2, 2]"),
+        (golden(outputs=[[0.0] * 2] * 4), "golden.outputs", "more than 6 parts"),
+        (golden(outputs=[[0.0] * 2] * 1_025), "golden.outputs", "at most 1024"),
+        (golden(observations=[[0.0] * 3, ["a"], []]), "golden.observations", "not finite numbers"),
+        (golden(observations=[[0.0] * 3, 0.0]), "golden.observations", "not finite numbers"),
+        (golden(actions=[[0.0] * 3] * 3), "golden.actions", "more than 6 parts"),
         (golden(actions=[]), "golden.actions", "has shape [0]"),
         ({"seen": {"low": [0.0], "high": [0.0] * 3}}, "seen.low", "has shape [1]"),
+        ({"seen": {"low": [0.0] * 4, "high": [0.0] * 3}}, "seen.low", "more than 3 parts"),
         ({"seen": {"low": [0.0] * 3}}, "seen.high", "Field required"),
         ({"model": {"sha256": "x"}}, "model.sha256", "pattern"),
         ({"note": "\ud800"}, None, "cannot be stored"),
@@ -198,6 +208,15 @@ def test_a_bad_query(
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
     assert answer.json()["param"] == param
     assert set(row_counts(database).values()) == {0}
+
+
+def test_texts_are_no_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of numpy, each would be as wide as the longest."""
+    monkeypatch.setattr("store.imported_policy.np.array", lambda _: pytest.fail("it is made"))
+    texts = [["a"], ["a" * 100_000], ["a"]]
+    for changes in (golden(actions=texts), golden(observations=[texts[0] * 3] * 3)):
+        with pytest.raises(InvalidPolicy, match="not finite numbers alone"):
+            read_manifest(json.dumps(linear_bundle().manifest | changes).encode())
 
 
 def test_the_hash_that_is_stated_is_compared(refused: Callable[..., Any]) -> None:
