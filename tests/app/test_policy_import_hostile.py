@@ -98,7 +98,41 @@ def two_kinds() -> bytes:
     return GOOD + field(7, field(1, made + varint(4 << 3 | 5) + b"Tanh"))
 
 
+def shaped_by(*kinds: str, of: str = "observation") -> bytes:
+    """One after the other on what is `of`; the last one's second input, and a constant's shape."""
+
+    def change(model: Any) -> None:
+        names = [of, *(f"made {index}" for index in range(len(kinds)))]
+        for index, kind in enumerate(kinds):
+            told = ["weights"] if index == len(kinds) - 1 else []
+            made = helper.make_node(kind, [*told, names[index]], [names[index + 1]])
+            model.graph.node.insert(index, made)
+
+    return changed(change)
+
+
+def defined_late() -> bytes:
+    def change(model: Any) -> None:
+        model.graph.node.insert(0, helper.make_node("Neg", ["policy"], ["early"]))
+
+    return changed(change)
+
+
+def defined_twice() -> bytes:
+    """A constant, once the observation was made of its name."""
+    made = helper.make_node("Neg", ["observation"], ["weights"])
+    return changed(lambda model: model.graph.node.insert(0, made))
+
+
+SHAPED = "depends on the observation"
 HOSTILE = {
+    "reshape": (shaped_by("Cast", "Reshape"), f"'Reshape' makes {SHAPED}"),
+    "slice": (shaped_by("ReduceMax", "Cast", "Slice"), f"'Slice' makes {SHAPED}"),
+    "split": (shaped_by("Cast", "Identity", "Split"), f"'Split' makes {SHAPED}"),
+    "squeeze": (shaped_by("Squeeze"), f"'Squeeze' makes {SHAPED}"),
+    "reduce": (shaped_by("Cast", "ReduceMean"), f"'ReduceMean' makes {SHAPED}"),
+    "defined late": (defined_late(), "is before what it is computed of"),
+    "defined twice": (defined_twice(), "makes what is there already"),
     "graph beyond 32 bits": (overlong_graph(), "a field of no number"),
     "external beyond 32 bits": (overlong_external(13), "a field of no number"),
     "location beyond 32 bits": (overlong_external(14), "a field of no number"),
@@ -166,6 +200,20 @@ def test_damage_is_refused_or_harmless(seed: int) -> None:
         content[place] = rng.integers(0, 256)
     with suppress(InvalidPolicy):
         require_harmless(GRAPH, bytes(content))
+
+
+def test_a_shape_may_be_of_shapes_and_constants() -> None:
+    """As exports of PyTorch have them. One that is given beside others may have a default."""
+    require_harmless(GRAPH, shaped_by("Shape", "Reshape"))
+    require_harmless(GRAPH, shaped_by("Neg", "Shape", "Cast", "Slice"))
+    require_harmless(GRAPH, shaped_by("Cast", "Reshape", of="weights"))
+
+    def older(model: Any) -> None:
+        of_weights = helper.make_tensor_value_info("weights", TensorProto.FLOAT, WEIGHTS.shape)
+        model.graph.input.append(of_weights)
+        model.graph.node.insert(0, helper.make_node("Reshape", ["observation", "weights"], ["a"]))
+
+    require_harmless(GRAPH, changed(older))
 
 
 def test_what_this_project_exports_passes() -> None:
