@@ -1,5 +1,6 @@
 """Graphs that are made to harm: refused with a code, and no file is opened for them."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from store.errors import InvalidPolicy
+from store.imported_policy import read_manifest
 from store.onnx_file import MOST_FIELDS, ORT_FORMAT, require_harmless
-from tests.app.bundles import CONTINUOUS, DISCRETE, WEIGHTS, pixel_bundle
+from tests.app.bundles import CONTINUOUS, DISCRETE, WEIGHTS, linear_bundle, pixel_bundle
 from tests.app.graphs import GOOD, changed
 from tests.app.learned import learned
 from tests.app.policy_importing import GRAPH
@@ -200,6 +202,16 @@ def test_damage_is_refused_or_harmless(seed: int) -> None:
         content[place] = rng.integers(0, 256)
     with suppress(InvalidPolicy):
         require_harmless(GRAPH, bytes(content))
+
+
+def test_texts_are_no_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of numpy, each would be as wide as the longest."""
+    told = linear_bundle().manifest
+    monkeypatch.setattr(np, "array", lambda _: pytest.fail("numpy sees them"))
+    texts = [["a"] * 3, ["a" * 100_000] * 3, ["a"] * 3]
+    golden = {**told["golden"], "observations": texts}
+    with pytest.raises(InvalidPolicy, match="not finite numbers alone"):
+        read_manifest(json.dumps({**told, "golden": golden}).encode())
 
 
 def test_a_shape_may_be_of_shapes_and_constants() -> None:

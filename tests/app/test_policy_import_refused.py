@@ -1,6 +1,7 @@
 """What `POST /policies/import` refuses, and that nothing is left of it."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,6 @@ from app.routes import policy_import
 from app.serving import trial, trial_process
 from mrq_core.spaces import MultiBinary
 from store.database import Database
-from store.errors import InvalidPolicy
-from store.imported_policy import read_manifest
 from store.policy_import import PolicyParts
 from store.settings import Settings
 from store.strict_json import MAX_DEPTH
@@ -210,15 +209,6 @@ def test_a_bad_query(
     assert set(row_counts(database).values()) == {0}
 
 
-def test_texts_are_no_array(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of numpy, each would be as wide as the longest."""
-    monkeypatch.setattr("store.imported_policy.np.array", lambda _: pytest.fail("it is made"))
-    texts = [["a"], ["a" * 100_000], ["a"]]
-    for changes in (golden(actions=texts), golden(observations=[texts[0] * 3] * 3)):
-        with pytest.raises(InvalidPolicy, match="not finite numbers alone"):
-            read_manifest(json.dumps(linear_bundle().manifest | changes).encode())
-
-
 def test_the_hash_that_is_stated_is_compared(refused: Callable[..., Any]) -> None:
     problem = refused(policy_files(), sha256="ab" * 32)
     assert (problem["param"], problem["allowed"]) == (GRAPH, "ab" * 32)
@@ -243,6 +233,31 @@ def test_what_is_too_large(
     answer = post(make_client(), {MANIFEST: b" " * (policy_import.MANIFEST_BYTES + 1)})
     assert (answer.status_code, answer.json()["param"]) == (413, MANIFEST)
     assert row_counts(database) == before
+
+
+def test_no_more_wait_in_memory_than_four(
+    make_client: Callable[[], TestClient], monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    monkeypatch.setattr(policy_import, "MAX_IMPORTS", 1)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def try_slowly(*_: object) -> None:
+        begun.set()
+        assert may_end.wait(30)
+
+    monkeypatch.setattr(policy_import, "try_policy", try_slowly)
+    client = make_client()
+    first = threading.Thread(target=post, args=(client, policy_files()))
+    first.start()
+    assert begun.wait(30)
+    answer = post(client, policy_files())
+    before = row_counts(database)
+    may_end.set()
+    first.join()
+    assert (answer.status_code, answer.json()["code"]) == (503, "too_many_imports")
+    assert answer.headers["retry-after"]
+    assert set(before.values()) == {0}
+    assert post(client, policy_files()).status_code == 200  # the first one's
 
 
 def test_without_the_key_nothing_is_taken(stranger: TestClient, database: Database) -> None:
