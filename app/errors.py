@@ -50,6 +50,7 @@ STATUS: Mapping[type[domain.DomainError], int] = {
     refusals.QueueFull: 429,
     refusals.TooManySessions: 429,
     refusals.TooManyStreams: 429,
+    refusals.TooManyImports: 503,
     domain.StorageUnreachable: 503,
     domain.StorageFull: 507,
     domain.SetupError: 503,

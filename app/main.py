@@ -134,6 +134,8 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
     app.state.artifacts = open_artifacts(settings)
     app.state.dataset_files = open_dataset_files(settings)
     app.state.checking = asyncio.Semaphore(MAX_CHECKS)
+    app.state.importing = asyncio.Semaphore(policy_import.MAX_IMPORTS)
+    app.state.trying = asyncio.Semaphore(policy_import.MAX_TRIALS)
     app.state.backtesting = asyncio.Semaphore(MAX_BACKTESTS)
     app.state.closing = asyncio.Event()
     hanging_up = asyncio.create_task(app.state.streams.hang_up_when(app.state.closing))

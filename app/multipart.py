@@ -171,6 +171,7 @@ class PartWriter:
         self.hashes[self._name] = self._sha256.hexdigest()
         if self._file is None:
             self.held[self._name] = bytes(self._content)
+            self._content.clear()
         else:
             self._file.close()
             self._file = None

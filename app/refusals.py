@@ -71,6 +71,10 @@ class TooManyStreams(DomainError):
     code = "too_many_streams"
 
 
+class TooManyImports(DomainError):
+    code = "too_many_imports"
+
+
 class DeadlineExceeded(DomainError):
     code = "deadline_exceeded"
 

@@ -182,19 +182,23 @@ def export(
 @policy.command("import")
 def import_policy(
     folder: Annotated[Path, typer.Argument(help="As `mrq policy export` writes it.")],
-    name: Annotated[str | None, typer.Option(help="Else that of its card.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Else that of its card, if the service has none of it.")
+    ] = None,
     url: Annotated[str, typer.Option(help="Where the service answers.")] = "http://127.0.0.1:8000",
     data_dir: DataDir = None,
 ) -> None:
-    """Send a policy to a service, as the next version of its name. Prints the policy's id.
+    """Send a policy to a service, as the next version of its name. Prints id and NAME:VERSION.
 
-    If the newest version is this very policy, it is that one.
+    If the newest version is this very policy, it is that one. Without --name, a name that the
+    service has policies of already is refused.
 
     Example: mrq policy import ./pendulum --name pendulum-v1-mrq
     """
     imported = send_policy(url, read_api_key(_settings(data_dir)), folder, name)
-    sys.stdout.write(f"{imported['id']}\n")
-    _say(f"{url} serves it as {imported['name']}:{imported['version']}")
+    reference = f"{imported['name']}:{imported['version']}"
+    sys.stdout.write(f"{imported['id']} {reference}\n")
+    _say(f"{url} serves it as {reference}")
 
 
 @cli.command()

@@ -4,6 +4,8 @@ Fields that this release does not know are kept and never read: the format's ver
 reader may do that.
 """
 
+import math
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,6 +25,7 @@ from store.strict_json import NotStrict, parse_strictly
 
 MOST_STEPS = 2**53
 MOST_GOLDEN = 1_024
+Golds = Annotated[list[Any], Field(max_length=MOST_GOLDEN)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # As of a job's, but for ids that begin with a module.
 EnvironmentId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.:/-]{0,127}$")]
@@ -33,17 +36,17 @@ class _Part(BaseModel):
 
 
 class Golden(_Part):
-    observations: list[Any] = Field(min_length=1, max_length=MOST_GOLDEN)
-    outputs: list[Any]
-    actions: list[Any]
+    observations: Annotated[Golds, Field(min_length=1)]
+    outputs: Golds
+    actions: Golds
 
 
 class GoldenModel(_Part):
-    actions: list[Any]
-    q: list[Any]
-    reward: list[Any]
-    termination: list[Any]
-    next_q: list[Any]
+    actions: Golds
+    q: Golds
+    reward: Golds
+    termination: Golds
+    next_q: Golds
 
 
 class Seen(_Part):
@@ -121,13 +124,14 @@ def _require_storable(found: dict[str, Any]) -> None:
 
 
 def _require_spaces(manifest: Manifest) -> None:
-    observations = manifest.golden.observations
-    # No more than what is there to be seen of it.
-    most = len(observations[0]) if isinstance(observations[0], list) else 0
+    # Neither has more than what is there to be seen of it.
+    most = _width(manifest.golden.observations)
     space = _space("observation_space", manifest.observation_space, most)
     _require_same("observation_dim", manifest.observation_dim, "observation_space", space.flat_size)
     _require_history(manifest, space)
-    actions = _space("action_space", manifest.action_space, manifest.action_dim)
+    most = _width(manifest.golden.outputs)
+    _require_same("action_dim", manifest.action_dim, "golden.outputs", most)
+    actions = _space("action_space", manifest.action_space, most)
     try:
         dim = action_codec(actions).action_dim
     except SpaceError as error:
@@ -135,6 +139,10 @@ def _require_spaces(manifest: Manifest) -> None:
             "action_space", f"action_space: {error}", "spaces that are acted in"
         ) from None
     _require_same("action_dim", manifest.action_dim, "action_space", dim)
+
+
+def _width(rows: list[Any]) -> int:
+    return len(rows[0]) if rows and isinstance(rows[0], list) else 0
 
 
 def _space(field: str, told: dict[str, Any], most: int) -> Space:
@@ -167,14 +175,16 @@ def _require_numbers(manifest: Manifest) -> None:
     """That each list is an array of finite numbers, and of which shape. What the actions are of,
     and the model's numbers, is compared when they run."""
     golden, size = manifest.golden, len(manifest.golden.observations)
-    _numbers("golden.observations", golden.observations, (size, manifest.observation_dim))
-    _numbers("golden.outputs", golden.outputs, (size, manifest.action_dim))
-    _numbers("golden.actions", golden.actions, (size,), kinds="iufb")
+    dim, action_dim = manifest.observation_dim, manifest.action_dim
+    _numbers("golden.observations", golden.observations, (size, dim))
+    _numbers("golden.outputs", golden.outputs, (size, action_dim))
+    # An action has no more numbers than the outputs that it is made of.
+    _numbers("golden.actions", golden.actions, (size,), size * action_dim, kinds="iufb")
     if manifest.seen is not None:
         for end in ("low", "high"):
-            _numbers(f"seen.{end}", getattr(manifest.seen, end), (manifest.observation_dim,))
+            _numbers(f"seen.{end}", getattr(manifest.seen, end), (dim,))
     if manifest.model is not None:
-        _require_numbers_of_model(manifest.model.golden, size, manifest.action_dim)
+        _require_numbers_of_model(manifest.model.golden, size, action_dim)
 
 
 def _require_numbers_of_model(golden: GoldenModel, size: int, action_dim: int) -> None:
@@ -183,9 +193,17 @@ def _require_numbers_of_model(golden: GoldenModel, size: int, action_dim: int) -
         _numbers(f"model.golden.{name}", getattr(golden, name), (size, width))
 
 
-def _numbers(field: str, told: list[Any], shape: tuple[int, ...], kinds: str = "iuf") -> None:
-    """`shape`: of the first axes; the others may be any."""
+def _numbers(
+    field: str,
+    told: list[Any],
+    shape: tuple[int, ...],
+    most: int | None = None,
+    kinds: str = "iuf",
+) -> None:
+    """`shape`: of the first axes; the others may be any. `most`: numbers in all, else those of
+    `shape`."""
     allowed = f"finite numbers of shape {list(shape)}"
+    _require_numbers_alone(field, told, math.prod(shape) if most is None else most, allowed)
     try:
         array: NDArray[Any] = np.array(told)
     except ValueError:
@@ -194,6 +212,17 @@ def _numbers(field: str, told: list[Any], shape: tuple[int, ...], kinds: str = "
         raise refused(field, f"{field} are not finite numbers alone", allowed)
     if array.shape[: len(shape)] != shape:
         raise refused(field, f"{field} has shape {list(array.shape)}", allowed)
+
+
+def _require_numbers_alone(field: str, told: list[Any], most: int, allowed: str) -> None:
+    """Before numpy sees them: of texts, it makes each as wide as the longest one."""
+    level = told
+    while len(level) <= most and (kinds := set(map(type, level))) == {list}:
+        level = list(chain.from_iterable(level))
+    if len(level) > most:
+        raise refused(field, f"{field} has more than {most} parts", allowed)
+    if not kinds <= {int, float, bool}:
+        raise refused(field, f"{field} are not finite numbers alone", allowed)
 
 
 def refused(field: str | None, what: str, allowed: str, value: object = None) -> InvalidPolicy:

@@ -1,8 +1,9 @@
 """The operators that a policy from elsewhere may consist of.
 
 None whose output is as large as an observation's values say (Range, Expand, Tile, ConstantOfShape,
-Resize, NonZero), none with a graph in it (Loop, If, Scan), none that draws at random: so what one
-observation takes, every other one takes too, and the same one gives the same action.
+Resize, NonZero), none with a graph in it (Loop, If, Scan), none that draws at random; and
+`store.onnx_flow` sees to it that no shape depends on an observation. So what one observation takes,
+every other one takes too, and the same one gives the same action.
 """
 
 _ARITHMETIC = """

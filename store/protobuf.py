@@ -7,9 +7,12 @@ from typing import TypeAlias
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
 LONGEST_VARINT = 10  # of 64 bits
+# Of the field 1. Libraries cut tags to 32 bits: with more, they would read another field than we.
+TAGS = range(1 << 3, 1 << 32)
 
-# An integer of a varint, else the bytes: of a text, of a message in it, of a number.
-Value: TypeAlias = "int | memoryview"
+# An integer of a varint; what is of a length of its own, as a text or a message; a number's bytes.
+# Each a type of its own: libraries pass over a field that is of another kind than they know it.
+Value: TypeAlias = "int | memoryview | bytes"
 
 
 class Malformed(Exception):
@@ -21,6 +24,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     at, end = 0, len(message)
     while at < end:
         tag, at = _varint(message, at)
+        if tag not in TAGS:
+            raise Malformed(f"a field of no number before byte {at}")
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:
             value, at = _varint(message, at)
@@ -34,7 +39,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
             raise Malformed(f"a field of no known kind ({kind}) at byte {at}")
         if size > end - at:
             raise Malformed(f"a field at byte {at} says {size} bytes, {end - at} are left")
-        yield number, message[at : at + size]
+        content = message[at : at + size]
+        yield number, content if kind == BYTES else bytes(content)
         at += size
 
 

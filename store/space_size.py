@@ -5,6 +5,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from store.sizes import more_than
+
+# Of numpy's arrays.
+MOST_DIMS = 32
 NUMBER_TYPES = frozenset(
     {"bool", "float16", "float32", "float64"}
     | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -33,9 +37,11 @@ def _sizes(space: Any, most: int) -> Iterator[int]:
         raise Misfit(f"dtype={dtype!s:.40} is no number type", ", ".join(sorted(NUMBER_TYPES)))
     shape = space.get("shape")
     if isinstance(shape, list) and all(type(size) is int for size in shape):
+        if len(shape) > MOST_DIMS:
+            raise Misfit(f"shape has {len(shape)} sizes", f"{MOST_DIMS} at most")
         if any(size < 1 for size in shape):
             raise Misfit(f"shape={shape!s:.40} has a size below 1", "sizes from 1")
-        if math.prod(shape) > most:
+        if more_than(shape, most):
             raise Misfit(f"shape={shape!s:.40} is too large", f"{most} numbers at most")
         yield math.prod(shape)
     parts = space.get("spaces")

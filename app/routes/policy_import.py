@@ -1,5 +1,6 @@
 """Policies from elsewhere."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from app.answers import Json
 from app.deps import DatabaseDep, PoliciesDep, SettingsDep
 from app.multipart import PartLimits, PartWriter, boundary_of
+from app.refusals import TooManyImports
 from app.schemas import PolicyView
 from app.serving.trial import try_policy
 from app.views import policy_view
@@ -25,6 +27,10 @@ router = APIRouter(tags=["policies"])
 PATH = "/policies/import"
 # Sixteen golden observations of four frames of 96 by 96 in colour have 7 MB.
 MANIFEST_BYTES = 16 << 20
+# Each is in memory from its first byte to its last check.
+MAX_IMPORTS = 4
+# Each may take gigabytes; none waits behind them but other imports.
+MAX_TRIALS = 1
 NAMES = (MANIFEST, GRAPH, MODEL)
 LIMITS = PartLimits(
     allows=NAMES.__contains__,
@@ -56,16 +62,27 @@ async def import_files(
 ) -> Json:
     """The next version of a name, made of a policy's files; 200 with the newest one if that is this
     very policy."""
-    writer = PartWriter(None, boundary_of(request.headers), LIMITS)
-    async for chunk in request.stream():
-        writer.feed(chunk)
-    writer.finish()
-    async with request.app.state.checking:
-        shown, is_new = await run_in_threadpool(_import, database, settings, query, writer.held)
+    importing: asyncio.Semaphore = request.app.state.importing
+    if importing.locked():
+        raise TooManyImports(
+            f"{MAX_IMPORTS} policies are being imported; allowed: as many at once."
+        )
+    async with importing:
+        files = await _receive(request)
+        async with request.app.state.trying:
+            shown, is_new = await run_in_threadpool(_import, database, settings, query, files)
     if not is_new:
         return Json(shown)
     await policies.moved(shown["name"])
     return Json(shown, 201, {"Location": shown["links"]["self"]})
+
+
+async def _receive(request: Request) -> dict[str, bytes]:
+    writer = PartWriter(None, boundary_of(request.headers), LIMITS)
+    async for chunk in request.stream():
+        writer.feed(chunk)
+    writer.finish()
+    return writer.held
 
 
 def _import(

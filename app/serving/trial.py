@@ -83,5 +83,18 @@ def _told(order: bytes) -> dict[str, str] | None:
         logger.warning("trying a policy: %s", done.stderr.decode(errors="replace")[-2000:])
     if done.returncode != 0:
         return {"file": GRAPH, "why": f"what tried it died of it (status {done.returncode})"}
-    told: dict[str, str] | None = json.loads(done.stdout)
-    return told
+    return _read(done.stdout)
+
+
+def _read(answer: bytes) -> dict[str, str] | None:
+    """It was in one process with the stranger's graph."""
+    try:
+        told = json.loads(answer)
+    except (ValueError, RecursionError):
+        told = ...
+    match told:
+        case None:
+            return None
+        case {"file": str(file), "why": str(why)}:
+            return {"file": file, "why": why}
+    return {"file": GRAPH, "why": "what tried it died of it (it told nothing that can be read)"}

@@ -6,10 +6,11 @@ output says null, or the `file` and `why` it is not served. See `app.serving.tri
 
 import hashlib
 import json
+import os
 import resource
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -148,7 +149,15 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most, most))
 
 
+def _answering() -> IO[str]:
+    """Standard output; what libraries write there from now on goes to the log instead."""
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answer
+
+
 def main() -> None:
+    answer = _answering()
     order = json.loads(sys.stdin.buffer.readline())
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -162,7 +171,8 @@ def main() -> None:
         told = refused.told
     except MemoryError:
         told = {"file": GRAPH, "why": "it takes more memory than a policy of its size may"}
-    json.dump(told, sys.stdout)
+    with answer:
+        json.dump(told, answer)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,17 @@ def test_the_command_takes_the_folder_that_the_other_wrote(
     export_policy(url, KEY, "swing", folder)
     (folder / ".gitattributes").touch()  # as hubs add
     # The very one that is there.
-    assert send_policy(url, KEY, folder, None)["version"] == 1
+    assert send_policy(url, KEY, folder, "swing")["version"] == 1
+    counts = row_counts(database)
+    with pytest.raises(SetupError, match=r"has a policy 'swing' already.*--name"):
+        send_policy(url, KEY, folder, None)
+    assert row_counts(database) == counts
+    card = (folder / "README.md").read_text()
+    (folder / "README.md").unlink()
+    with pytest.raises(SetupError, match="tells no name"):
+        send_policy(url, KEY, folder, None)
+    (folder / "README.md").write_text(card.replace("swing", "swung"))
+    assert send_policy(url, KEY, folder, None)["name"] == "swung"
     command = [sys.executable, "-m", "cli.main", "policy", "import", str(folder), "--name", "sway"]
     done = subprocess.run(
         [*command, "--url", url],
@@ -39,7 +49,9 @@ def test_the_command_takes_the_folder_that_the_other_wrote(
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"mrq: {url} serves it as sway:1\n"
-    policy = httpx2.get(f"{url}/policies/{done.stdout.strip()}", headers=BEARER).json()
+    identity, reference = done.stdout.split()
+    assert reference == "sway:1"
+    policy = httpx2.get(f"{url}/policies/{identity}", headers=BEARER).json()
     assert policy["name"] == "sway"
 
 
@@ -57,7 +69,7 @@ def test_what_the_command_cannot_send(
     whole = (folder / GRAPH).read_bytes()
     (folder / GRAPH).write_bytes(whole[:-1] + b"x")
     with pytest.raises(SetupError, match="is not the one that was stated"):
-        send_policy(url, KEY, folder, None)
+        send_policy(url, KEY, folder, "sway")
     (folder / GRAPH).unlink()
     with pytest.raises(SetupError, match="cannot be read"):
         send_policy(url, KEY, folder, None)

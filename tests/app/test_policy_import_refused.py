@@ -1,6 +1,7 @@
 """What `POST /policies/import` refuses, and that nothing is left of it."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +89,8 @@ def golden(**changes: Any) -> dict[str, Any]:
         ({"observation_space": {**BOX, "shape": [10**12]}}, "observation_space", "too large"),
         ({"observation_space": {**BOX, "shape": [0]}}, "observation_space", "below 1"),
         ({"observation_space": {**BOX, "shape": [-3]}}, "observation_space", "below 1"),
+        ({"observation_space": {**BOX, "shape": [2**62] * 32}}, "observation_space", "too large"),
+        ({"observation_space": {**BOX, "shape": [1] * 33}}, "observation_space", "33 sizes"),
         ({"observation_space": {**BOX, "shape": "3"}}, "observation_space", "list of integers"),
         ({"observation_space": {**BOX, "dtype": "O"}}, "observation_space", "no number type"),
         ({"observation_space": {**BOX, "dtype": 3}}, "observation_space", "no number type"),
@@ -108,7 +111,8 @@ def golden(**changes: Any) -> dict[str, Any]:
         ({"action_space": {"type": "tuple", "spaces": []}}, "action_space", "Discrete"),
         ({"observation_dim": 4}, "observation_dim", "4 is not that of observation_space"),
         ({"observation_dim": 3.0}, "observation_dim", "integer"),
-        ({"action_dim": 3}, "action_dim", "3 is not that of action_space"),
+        ({"action_dim": 3}, "action_dim", "3 is not that of golden.outputs"),
+        ({"action_dim": 2**60}, "action_dim", "is not that of golden.outputs"),
         ({"observation_kind": "sound"}, "observation_kind", "'vector' or 'pixels'"),
         ({"history": 2}, "history", "not what observation_space has"),
         ({"history": 17}, "history", "less than or equal to 16"),
@@ -126,9 +130,16 @@ def golden(**changes: Any) -> dict[str, Any]:
         (golden(observations=[[0.0] * 3, [0.0]]), "golden.observations", "several lengths"),
         (golden(observations=[["a"] * 3] * 3), "golden.observations", "not finite numbers"),
         (golden(observations=[[2**70] * 3] * 3), None, "64"),
-        (golden(outputs=[[0.0]] * 3), "golden.outputs", "has shape [3, 1]"),
+        (golden(outputs=[[0.0]] * 3), "action_dim", "allowed: 1"),
+        (golden(outputs=[[0.0] * 2] * 2), "golden.outputs", "has shape [2, 2]"),
+        (golden(outputs=[[0.0] * 2] * 4), "golden.outputs", "more than 6 parts"),
+        (golden(outputs=[[0.0] * 2] * 1_025), "golden.outputs", "at most 1024"),
+        (golden(observations=[[0.0] * 3, ["a"], []]), "golden.observations", "not finite numbers"),
+        (golden(observations=[[0.0] * 3, 0.0]), "golden.observations", "not finite numbers"),
+        (golden(actions=[[0.0] * 3] * 3), "golden.actions", "more than 6 parts"),
         (golden(actions=[]), "golden.actions", "has shape [0]"),
         ({"seen": {"low": [0.0], "high": [0.0] * 3}}, "seen.low", "has shape [1]"),
+        ({"seen": {"low": [0.0] * 4, "high": [0.0] * 3}}, "seen.low", "more than 3 parts"),
         ({"seen": {"low": [0.0] * 3}}, "seen.high", "Field required"),
         ({"model": {"sha256": "x"}}, "model.sha256", "pattern"),
         ({"note": "\ud800"}, None, "cannot be stored"),
@@ -222,6 +233,31 @@ def test_what_is_too_large(
     answer = post(make_client(), {MANIFEST: b" " * (policy_import.MANIFEST_BYTES + 1)})
     assert (answer.status_code, answer.json()["param"]) == (413, MANIFEST)
     assert row_counts(database) == before
+
+
+def test_no_more_wait_in_memory_than_four(
+    make_client: Callable[[], TestClient], monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    monkeypatch.setattr(policy_import, "MAX_IMPORTS", 1)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def try_slowly(*_: object) -> None:
+        begun.set()
+        assert may_end.wait(30)
+
+    monkeypatch.setattr(policy_import, "try_policy", try_slowly)
+    client = make_client()
+    first = threading.Thread(target=post, args=(client, policy_files()))
+    first.start()
+    assert begun.wait(30)
+    answer = post(client, policy_files())
+    before = row_counts(database)
+    may_end.set()
+    first.join()
+    assert (answer.status_code, answer.json()["code"]) == (503, "too_many_imports")
+    assert answer.headers["retry-after"]
+    assert set(before.values()) == {0}
+    assert post(client, policy_files()).status_code == 200  # the first one's
 
 
 def test_without_the_key_nothing_is_taken(stranger: TestClient, database: Database) -> None:

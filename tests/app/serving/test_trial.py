@@ -27,7 +27,7 @@ def renamed(which: str, name: str) -> bytes:
         (getattr(model.graph, which)[0]).name = name
         for each in model.graph.node:
             for names in (each.input, each.output):
-                names[:] = [name if n in ("observation", "policy") else n for n in names]
+                names[:] = [name if n == "policy" else n for n in names]
 
     return changed(change)
 
@@ -83,6 +83,20 @@ def test_a_process_that_dies_of_a_graph_takes_nobody_with_it(
         patched.setattr(trial, "SECONDS", 0.001)
         with pytest.raises(InvalidPolicy, match=r"takes more than 0.001 s"):
             trial.try_policy(parts(), 8)
+
+
+@pytest.mark.parametrize(
+    "told", ["", "nonsense", "[" * 100_000, "[]", "{}", '{"file": 1, "why": 2}']
+)
+def test_an_odd_answer_is_that_of_a_dead_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str
+) -> None:
+    odd = tmp_path / "odd.py"
+    odd.write_text(f"#!{sys.executable}\nimport sys\nsys.stdin.buffer.read()\nprint({told!r})\n")
+    odd.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(odd))
+    with pytest.raises(InvalidPolicy, match="told nothing that can be read"):
+        trial.try_policy(parts(), 8)
 
 
 def outer_sum(width: int) -> bytes:
