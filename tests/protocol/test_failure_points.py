@@ -51,7 +51,7 @@ def test_a_named_point(stage: Stage, kind: Kind) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("role", "kind", "every"),
-    [("service", Kind.KILL, 37), ("service", Kind.ERROR, 47), ("second trainer", Kind.FULL, 13)],
+    [("service", Kind.KILL, 37), ("service", Kind.ERROR, 47), ("second trainer", Kind.FULL, 9)],
 )
 def test_the_nth_point(stage: Stage, role: str, kind: Kind, every: int) -> None:
     covered: list[Covered] = []
