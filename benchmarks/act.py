@@ -105,10 +105,10 @@ def prepare(folder: str, seed: int = 0) -> None:
     database.dispose()
 
 
-def in_another_process(target: object, *arguments: object) -> None:
+def in_another_process(target: Callable[..., None], *arguments: object) -> None:
     """Neither torch nor a database's connections belong into the one that measures."""
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=target, args=arguments)  # type: ignore[arg-type]
+    process = context.Process(target=target, args=arguments)
     process.start()
     process.join()
     if process.exitcode:

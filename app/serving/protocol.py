@@ -86,6 +86,8 @@ class ActProtocol(HttpToolsProtocol):
     none where requests are observed."""
 
     quick_of: Callable[[], QuickAct | None]
+    # uvicorn's RequestResponseCycle, an Exchange or None.
+    cycle: Any
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -109,7 +111,7 @@ class ActProtocol(HttpToolsProtocol):
             if self._take(Exchange(self, known.plan), data[known.size :]):
                 return
             self._heads.forget(known)
-            self.cycle = None  # type: ignore[assignment]
+            self.cycle = None
         super().data_received(data)
 
     # What httptools calls, in the order in which it does.
@@ -135,7 +137,7 @@ class ActProtocol(HttpToolsProtocol):
         if plan is None or self._too_long(plan):
             self._give_up_head()
         else:
-            self.cycle = self._held = Exchange(self, plan)  # type: ignore[assignment]
+            self.cycle = self._held = Exchange(self, plan)
 
     def on_body(self, body: bytes) -> None:
         if self._held is None:
@@ -194,7 +196,7 @@ class ActProtocol(HttpToolsProtocol):
     def _take(self, exchange: Exchange, body: bytes) -> bool:
         """Whether it is answered here, be it with a refusal."""
         assert self._quick is not None
-        self.cycle = exchange  # type: ignore[assignment]
+        self.cycle = exchange
         try:
             order = self._quick.read(exchange.plan, body, exchange.begun)
             if order is None:
@@ -217,7 +219,7 @@ class ActProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _give_up(self, body: bytes) -> None:
-        self.cycle = None  # type: ignore[assignment]
+        self.cycle = None
         self._give_up_head()
         super().on_body(body)
         super().on_message_complete()

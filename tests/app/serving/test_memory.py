@@ -7,24 +7,12 @@ import pytest
 
 from app.serving.policies import LoadedPolicies
 from store.database import Database
-from store.jobs import get_job
 from store.policies import promote_checkpoint
-from store.settings import Settings
 from tests.app.bundles import linear_bundle
-from tests.app.driving import trained_job
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 SIZE = len(linear_bundle().onnx)
-
-
-@pytest.fixture
-def checkpoint(database: Database, settings: Settings) -> str:
-    job_id = trained_job(database, settings, name="swing")
-    with database.read() as session:
-        identity = get_job(session, job_id).best_checkpoint_id
-    assert identity is not None
-    return identity
 
 
 def in_memory(database: Database, used: list[str], budget: int) -> set[str]:

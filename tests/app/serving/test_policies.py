@@ -13,23 +13,12 @@ from app.serving import meanings as module
 from app.serving.policies import LoadedPolicies
 from store.database import Database
 from store.errors import NotFound
-from store.jobs import get_job
 from store.policies import promote_checkpoint
 from store.settings import Settings
 from tests.app.bundles import linear_bundle
 from tests.app.driving import trained_job
 
 SIZE = len(linear_bundle().onnx)
-
-
-@pytest.fixture
-def checkpoint(database: Database, settings: Settings) -> str:
-    """Promoted as swing:1."""
-    job_id = trained_job(database, settings, name="swing")
-    with database.read() as session:
-        identity = get_job(session, job_id).best_checkpoint_id
-    assert identity is not None
-    return identity
 
 
 @pytest.fixture

@@ -429,9 +429,9 @@ def test_late_and_too_many_are_told_as_everywhere(
 
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
-    gate: Gate, serve: Callable[[], str], server: uvicorn.Server
+    gate: Gate, serve: Callable[[], str], server: uvicorn.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.config.timeout_keep_alive = 0.2  # type: ignore[assignment]
+    monkeypatch.setattr(server.config, "timeout_keep_alive", 0.2)
     with closing(Wire(serve())) as wire:
         for _ in range(4):  # it is counted from the last one
             wire.send(request({"observation": PASSING}))

@@ -152,9 +152,8 @@ def test_a_step_that_failed_is_not_counted(client: TestClient, deep: None) -> No
 
 def test_of_two_at_once_one_is_taken(client: TestClient, app: FastAPI) -> None:
     """Both are begun before either has its action."""
-    session = app.state.sessions.open(
-        client.portal.call(app.state.policies.get, "swing")  # type: ignore[union-attr]
-    )
+    assert client.portal is not None
+    session = app.state.sessions.open(client.portal.call(app.state.policies.get, "swing"))
     form = FrameForm(OBSERVATION, 1)
     first, second = (session.episode.step(form, 0, False, rows(1)) for _ in range(2))
     session.episode.require_next(first)
