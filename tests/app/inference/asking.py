@@ -54,3 +54,9 @@ def actions_of(answer: Any) -> NDArray[Any]:
         return np.array(output["data"], dtype).reshape(output["shape"])
     assert len(answer.content) - int(size) == output["parameters"]["binary_data_size"]
     return np.frombuffer(answer.content[int(size) :], dtype).reshape(output["shape"])
+
+
+def acted(client: TestClient, observations: Any, policy: str = "swing", **more: Any) -> Any:
+    answer = client.post(f"/policies/{policy}/act", json={"observations": observations, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["actions"]

@@ -1,11 +1,17 @@
 """What acts, for the tests of acting."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
 import pytest
 
+from app.service import Service
 from store.database import Database
 from store.jobs import get_job
 from store.settings import Settings
 from tests.app.driving import trained_job
+from tests.app.serving.wire import Wire, request
 
 
 @pytest.fixture
@@ -16,3 +22,28 @@ def checkpoint(database: Database, settings: Settings) -> str:
         identity = get_job(session, job_id).best_checkpoint_id
     assert identity is not None
     return identity
+
+
+@pytest.fixture
+def wire(serve: Callable[[], str]) -> Iterator[Wire]:
+    with closing(Wire(serve())) as wire:
+        yield wire
+
+
+@pytest.fixture
+def taken(app: Service, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests that were answered at the connection, by their ids."""
+    wire.send(request())
+    assert wire.answer()[0] == 200  # the policy is in memory now
+    quick = app.quick()
+    assert quick is not None
+    ids: list[str] = []
+    reply = quick.reply
+
+    def noted(*arguments: Any) -> Any:
+        identity, answer = reply(*arguments)
+        ids.append(identity)
+        return identity, answer
+
+    monkeypatch.setattr(quick, "reply", noted)
+    return ids

@@ -1,10 +1,7 @@
 """Act requests that end at their connection: what comes back is what the long way gives."""
 
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
@@ -12,103 +9,24 @@ import httpx2
 import numpy as np
 import orjson
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 
 from app.service import Service
-from app.serving import bundle
-from app.serving.bundle import Forward
-from app.serving.bundle import _forward as bundle_forward
 from app.serving.heads import MAX_HEADS
-from app.serving.protocol import ActProtocol, Exchange
-from mrq_core.spaces import Floats
 from store.database import Database
 from store.settings import Settings
 from tests.app.driving import BEARER, trained_job
+from tests.app.serving.wire import OBSERVATION, OCTETS, PATH, RAW, Wire, request
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-KEY = BEARER["Authorization"]
-PATH = "/policies/swing:1/act"  # what it means is looked up rarely
-OBSERVATION = [1.0, 0.5, 0.25]
-PASSING = [1.0, 0.5, 0.75]  # of the same length, and no gate stops it
-RAW = np.array(OBSERVATION, "<f4").tobytes()
 CHUNKED = b'1d\r\n{"observations":[[1,0.5,1.0]]\r\n1\r\n}\r\n0\r\n\r\n'
-OCTETS = {"Content-Type": "application/octet-stream", "X-Shape": "3"}
 CHANGING = {"x-request-id", "server-timing", "content-length", "date"}
 
 
 @pytest.fixture(autouse=True)
 def _trained(database: Database, settings: Settings) -> None:
     trained_job(database, settings, name="swing")
-
-
-class Wire:
-    def __init__(self, url: str) -> None:
-        self.url = url
-        host, port = url.removeprefix("http://").split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=20)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.socket.makefile("rb")
-
-    def send(self, *parts: bytes) -> None:
-        for part in parts:
-            self.socket.sendall(part)
-
-    def answer(self) -> tuple[int, dict[str, str], bytes]:
-        while (status := int(self.file.readline().split()[1])) == 100:
-            self.file.readline()
-        headers = {}
-        while line := self.file.readline().strip():
-            name, _, value = line.decode().partition(": ")
-            headers[name.lower()] = value
-        return status, headers, self.file.read(int(headers["content-length"]))
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
-
-
-@pytest.fixture
-def wire(serve: Callable[[], str]) -> Iterator[Wire]:
-    with closing(Wire(serve())) as wire:
-        yield wire
-
-
-def request(
-    body: Any = None,
-    path: str = PATH,
-    version: Any = "1.1",
-    length: Any = True,
-    **headers: Any,
-) -> bytes:
-    content = (
-        body if isinstance(body, bytes) else orjson.dumps(body or {"observation": OBSERVATION})
-    )
-    usual = {"Host": "test", "Authorization": KEY, "Content-Type": "application/json"}
-    usual |= {"Content-Length": str(len(content))} if length else {}
-    lines = [f"POST {path} HTTP/{version}"]
-    lines += [f"{name}: {value}" for name, value in (usual | headers).items()]
-    return "\r\n".join([*lines, "", ""]).encode() + content
-
-
-@pytest.fixture
-def taken(app: Service, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The requests that were answered at the connection, by their ids."""
-    wire.send(request())
-    assert wire.answer()[0] == 200  # the policy is in memory now
-    quick = app.quick()
-    assert quick is not None
-    ids: list[str] = []
-    reply = quick.reply
-
-    def noted(*arguments: Any) -> Any:
-        identity, answer = reply(*arguments)
-        ids.append(identity)
-        return identity, answer
-
-    monkeypatch.setattr(quick, "reply", noted)
-    return ids
 
 
 def comparable(status: int, headers: Any, body: bytes) -> Any:
@@ -264,183 +182,6 @@ def test_what_is_no_http_ends_the_connection(wire: Wire, taken: list[str]) -> No
     wire.send(b"POST nonsense\r\n\r\n")
     assert wire.answer()[0] == 400
     assert wire.file.read() == b""
-
-
-class Gate:
-    """Forward passes on the thread that wait until they are let through."""
-
-    def __init__(self) -> None:
-        self.reached, self.open = threading.Event(), threading.Event()
-
-    def forward(self, session: Any, output: str) -> Forward:
-        forward = bundle_forward(session, output)
-
-        def gated(rows: Floats) -> Floats:
-            if not np.any(rows == 0.25):  # those that are measured and golden
-                return forward(rows)
-            self.reached.set()
-            assert self.open.wait(20)
-            return forward(rows)
-
-        return gated
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate()
-    monkeypatch.setattr(bundle, "_forward", gate.forward)
-    monkeypatch.setattr("app.serving.batching.INLINE_SECONDS", -1.0)
-    yield gate
-    gate.open.set()
-
-
-def the_connection(server: uvicorn.Server) -> ActProtocol:
-    (connection,) = server.server_state.connections
-    assert isinstance(connection, ActProtocol)
-    return connection
-
-
-@contextmanager
-def under_way(wire: Wire, gate: Gate) -> Iterator[None]:
-    wire.send(request({"observation": PASSING}))  # loads it
-    assert wire.answer()[0] == 200
-    wire.send(request())
-    assert gate.reached.wait(20)
-    yield
-    gate.open.set()
-
-
-def test_a_shutdown_waits_for_the_answer(gate: Gate, wire: Wire, server: uvicorn.Server) -> None:
-    with under_way(wire, gate):
-        connection = the_connection(server)
-        server.should_exit = True
-        while connection.cycle.keep_alive:
-            time.sleep(0.01)
-    status, headers, _ = wire.answer()
-    assert (status, headers["connection"]) == (200, "close")
-    assert wire.file.read() == b""
-
-
-def test_what_is_sent_ahead_is_answered_after(gate: Gate, wire: Wire) -> None:
-    for _ in range(3):
-        wire.send(request(RAW.replace(RAW[-4:], RAW[:4]), **OCTETS))
-        assert wire.answer()[0] == 200
-    with under_way(wire, gate):
-        wire.send(request(np.full(3, np.nan, "<f4").tobytes(), **OCTETS))
-        time.sleep(0.05)
-    assert [wire.answer()[0] for _ in range(2)] == [200, 422]
-
-
-UPGRADE = (
-    f"GET {PATH.removesuffix('act')}stream HTTP/1.1\r\nHost: test\r\nAuthorization: {KEY}\r\n"
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-).encode()
-
-
-@pytest.mark.parametrize("behind", [request() + b"NONSENSE\r\n\r\n", UPGRADE])
-def test_what_ends_a_connection_behind_a_request_ends_no_policy(
-    gate: Gate, serve: Callable[[], str], behind: bytes
-) -> None:
-    url = serve()
-    with closing(Wire(url)) as ending, under_way(ending, gate):
-        ending.send(behind)
-        time.sleep(0.05)
-        ending.close()
-        time.sleep(0.05)
-    with closing(Wire(url)) as wire:
-        wire.send(request())
-        assert wire.answer()[0] == 200
-
-
-def test_a_pass_that_fails_is_told_to_all_and_is_not_the_last(
-    wire: Wire, taken: list[str], app: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    policy = app.state.policies.at_hand("swing:1")
-
-    def fail(rows: Floats) -> Floats:
-        raise RuntimeError("no memory")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(policy.batcher, "_forward", fail)
-        wire.send(request())
-        status, _, body = wire.answer()
-        assert (status, orjson.loads(body)["code"]) == (500, "internal_error")
-        assert b"no memory" not in body
-    wire.send(request())
-    assert wire.answer()[0] == 200
-
-
-def test_a_shutdown_while_the_body_comes_is_not_forgotten(
-    wire: Wire, taken: list[str], server: uvicorn.Server
-) -> None:
-    """Of a request that is given up, too."""
-    whole = request({"observation": OBSERVATION, "mode": "sample"})
-    wire.send(whole[:-5])
-    while (exchange := the_connection(server).cycle).response_complete:
-        time.sleep(0.01)
-    assert isinstance(exchange, Exchange)
-    server.should_exit = True
-    while exchange.keep_alive:
-        time.sleep(0.01)
-    wire.send(whole[-5:])
-    status, headers, _ = wire.answer()
-    assert (status, headers["connection"]) == (200, "close")
-
-
-def test_time_runs_from_the_head(wire: Wire, taken: list[str]) -> None:
-    whole = request({"observation": OBSERVATION, "deadline_ms": 50})
-    wire.send(whole[:-5])
-    time.sleep(0.1)
-    wire.send(whole[-5:])
-    assert wire.answer()[0] == 504
-
-
-def test_a_client_that_leaves_is_no_trouble(
-    gate: Gate, serve: Callable[[], str], server: uvicorn.Server
-) -> None:
-    url = serve()
-    with closing(Wire(url)) as leaving, under_way(leaving, gate):
-        leaving.close()
-        while server.server_state.connections:
-            time.sleep(0.01)
-    with closing(Wire(url)) as wire:
-        wire.send(request())
-        assert wire.answer()[0] == 200
-
-
-def test_late_and_too_many_are_told_as_everywhere(
-    gate: Gate, serve: Callable[[], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.serving.batching.MAX_VALUES_WAITING", 3)
-    url = serve()
-    with closing(Wire(url)) as first, closing(Wire(url)) as late, closing(Wire(url)) as last:
-        with under_way(first, gate):
-            late.send(request({"observation": OBSERVATION, "deadline_ms": 1}))
-            time.sleep(0.05)
-            last.send(request())
-            status, headers, body = last.answer()
-            assert (status, headers["retry-after"]) == (429, "1")
-            assert orjson.loads(body)["code"] == "queue_full"
-        assert first.answer()[0] == 200
-        status, headers, body = late.answer()
-        assert (status, orjson.loads(body)["code"]) == (504, "deadline_exceeded")
-        assert orjson.loads(body)["request_id"] == headers["x-request-id"]
-
-
-def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
-    gate: Gate, serve: Callable[[], str], server: uvicorn.Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server.config, "timeout_keep_alive", 0.2)
-    with closing(Wire(serve())) as wire:
-        for _ in range(4):  # it is counted from the last one
-            wire.send(request({"observation": PASSING}))
-            assert wire.answer()[0] == 200
-            time.sleep(0.12)
-        with under_way(wire, gate):
-            time.sleep(0.5)
-        assert wire.answer()[0] == 200
-        assert wire.file.read() == b""
 
 
 def test_where_requests_are_observed_all_go_the_long_way(
