@@ -120,7 +120,9 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
     require_current_schema(database)
     app.state.api_key = make_api_key(settings)[0]
     app.state.database = database
-    app.state.policies = LoadedPolicies(database, max_batch=settings.max_batch)
+    app.state.policies = LoadedPolicies(
+        database, max_batch=settings.max_batch, pass_threads=settings.act_threads
+    )
     app.state.sessions = Sessions(
         settings.session_idle_seconds,
         settings.max_sessions,

@@ -166,7 +166,7 @@ def _encode_state(graph: Graph, encoder: torch.nn.Module, input_shape: tuple[int
     match encoder:
         case VectorEncoder():
             for layer in encoder.layers:
-                x = graph.add("Elu", graph.norm(graph.linear(x, layer)))
+                x = graph.elu(graph.norm(graph.linear(x, layer)))
             return x
         case PixelEncoder():
             shape = graph.constant("input_shape", np.array([-1, *input_shape], np.int64))
@@ -174,7 +174,7 @@ def _encode_state(graph: Graph, encoder: torch.nn.Module, input_shape: tuple[int
             middle = graph.constant("middle", np.array(0.5, np.float32))
             x = graph.add("Sub", graph.add("Div", graph.add("Reshape", x, shape), scale), middle)
             for layer in encoder.convolutions:
-                x = graph.add("Elu", graph.convolution(x, layer))
+                x = graph.elu(graph.convolution(x, layer))
             x = graph.linear(graph.add("Flatten", x, axis=1), encoder.projection)
-            return graph.add("Elu", graph.norm(x))
+            return graph.elu(graph.norm(x))
     raise AssertionError(f"no way to export a {type(encoder).__name__}")

@@ -69,6 +69,15 @@ class Graph:
         ones = self.constant(f"ones_{self.width}", np.ones(self.width, np.float32))
         return self.add("LayerNormalization", x, ones, axis=-1, epsilon=LAYER_NORM_EPSILON)
 
+    def elu(self, x: str) -> str:
+        """ELU as the larger of x and exp(min(x, 0)) - 1, whose results are those of each number
+        alone. ONNX Runtime's own Elu has an exp for eight numbers and another one for what is left
+        over, so that its last bits depend on how threads share the rows."""
+        zero = self.constant("zero", np.array(0.0, np.float32))
+        one = self.constant("one", np.array(1.0, np.float32))
+        below = self.add("Sub", self.add("Exp", self.add("Min", x, zero)), one)
+        return self.add("Max", x, below)
+
     def build(
         self, name: str, inputs: Mapping[str, int], outputs: Mapping[str, int]
     ) -> onnx.GraphProto:

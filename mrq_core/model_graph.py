@@ -32,10 +32,10 @@ def draw_model(graph: Graph, model: WorldModel, action_dim: int) -> tuple[dict[s
 
 def _encode_pair(graph: Graph, encoder: Encoder) -> str:
     """g: zsa, without norm and activation at its end."""
-    za = graph.add("Elu", graph.linear("action", encoder.za))
+    za = graph.elu(graph.linear("action", encoder.za))
     x = graph.add("Concat", "zs", za, axis=1)
     for layer in (encoder.zsa1, encoder.zsa2):
-        x = graph.add("Elu", graph.norm(graph.linear(x, layer)))
+        x = graph.elu(graph.norm(graph.linear(x, layer)))
     return graph.linear(x, encoder.zsa3)
 
 
@@ -54,7 +54,7 @@ def _decode_reward(graph: Graph, model: WorldModel) -> None:
 def _head(graph: Graph, zsa: str, value: Value, head: int) -> str:
     x = zsa
     for layer in value.layers:
-        x = graph.add("Elu", graph.norm(graph.head(x, layer, head)))
+        x = graph.elu(graph.norm(graph.head(x, layer, head)))
     return graph.head(x, value.output, head)
 
 

@@ -1,4 +1,4 @@
-"""A policy's bytes, checked and ready to act: ONNX Runtime on one thread.
+"""A policy's bytes, checked and ready to act in ONNX Runtime.
 
 B is the number of observations, D the network's inputs, A its outputs.
 """
@@ -15,6 +15,7 @@ from app.inputs import history_of
 from app.refusals import PolicyBroken
 from app.serving.history import FrameForm
 from app.serving.seen import SeenRange, seen_range
+from app.serving.threads import threads_for
 from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
 from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
@@ -113,8 +114,8 @@ def _generator(seed: int, observation: Floats) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest, "little")])
 
 
-def open_policy(policy: ServablePolicy) -> Actor:
-    """Raises `PolicyBroken` unless it acts here as it acted in training."""
+def open_policy(policy: ServablePolicy, threads: int = 1) -> Actor:
+    """`threads`: at most. Raises `PolicyBroken` unless it acts here as it acted in training."""
     if hashlib.sha256(policy.onnx).hexdigest() != policy.sha256:
         raise _broken(policy, "its bytes do not have the recorded sha256")
     version = policy.manifest["format_version"]
@@ -127,7 +128,7 @@ def open_policy(policy: ServablePolicy) -> Actor:
     except SpaceError as error:
         raise _broken(policy, f"its spaces cannot be read: {error}") from error
     try:
-        session = open_session(policy.onnx)
+        session = open_session(policy.onnx, threads_for(policy.onnx, threads))
         forward = _forward(session, "policy")
         outputs = forward(np.array(policy.manifest["golden"]["observations"], np.float32))
     except MemoryError:  # that passes
@@ -151,10 +152,11 @@ def open_policy(policy: ServablePolicy) -> Actor:
     )
 
 
-def open_session(graph: bytes) -> Any:
+def open_session(graph: bytes, threads: int = 1) -> Any:
     options = onnxruntime.SessionOptions()
-    # A second thread gains nothing at these sizes and takes a core from the trainer.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # A thread that waits for work in a loop would take a core from the trainer.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     # It keeps them in case that its providers are exchanged, and they are half of its memory.

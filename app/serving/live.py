@@ -48,6 +48,7 @@ class Opener:
     max_batch: int
     thread: Executor  # for long passes
     shadow_thread: Executor
+    pass_threads: int = 1  # that share a pass
     clock: Callable[[], float] = time.perf_counter
 
     def policy(self, policy_id: str) -> LivePolicy:
@@ -55,7 +56,7 @@ class Opener:
         begun = self.clock()
         with self.database.read() as session:
             servable = load_servable(session, find_policy(session, policy_id))
-        actor = bundle.open_policy(servable)
+        actor = bundle.open_policy(servable, self.pass_threads)
         return self._live(servable, actor, begun)
 
     def _live(self, servable: ServablePolicy, actor: bundle.Actor, begun: float) -> LivePolicy:

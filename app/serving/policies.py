@@ -35,12 +35,15 @@ class LoadedPolicies:
         database: Database,
         budget_bytes: int = BUDGET_BYTES,
         max_batch: int = MAX_BATCH,
+        pass_threads: int = 1,
     ) -> None:
         # For the passes that are too long for the event loop: of all policies, one at a time.
         self._thread = ThreadPoolExecutor(1, "forward")
         self._shadow_thread = ThreadPoolExecutor(1, "shadow")
         self.measures, self.swaps, self._shadows = Measures(), SwapMeasures(), ShadowMeasures()
-        self._opener = Opener(database, self.measures, max_batch, self._thread, self._shadow_thread)
+        self._opener = Opener(
+            *(database, self.measures, max_batch, self._thread, self._shadow_thread, pass_threads)
+        )
         self._memory = Memory(budget_bytes)
         self._loaded = self._memory.policies
         self._broken: dict[str, str] = {}  # why, by id

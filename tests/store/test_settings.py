@@ -21,6 +21,7 @@ def test_the_page_names_every_setting_and_its_default() -> None:
         "artifact_dir": "empty: `artifacts` in the data folder",
         "cache_dir": "empty: `cache` in the data folder",
         "job_memory_bytes": "half of the machine's memory",
+        "act_threads": "2, with one core 1",
     }
 
 

@@ -1,0 +1,124 @@
+"""What an observation gets does not depend on the others in its pass, nor on the threads."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from onnx import helper
+from torch import nn
+
+from app.serving.bundle import open_session
+from app.serving.threads import operators, threads_for
+from mrq_core.agent import Agent
+from mrq_core.config import PRESETS
+from mrq_core.export import export_policy
+from mrq_core.graph import Graph
+from mrq_core.observations import observation_form
+from mrq_core.policy import policy_of
+from mrq_core.spaces import Box, Discrete, Floats, Space
+
+INPUTS = 17
+WIDTH = 512  # the paper's: narrower ones are never shared between threads
+THREADS = (2, 3, 4)
+VECTOR = Box((-math.inf,) * INPUTS, (math.inf,) * INPUTS, (INPUTS,))
+PIXELS = Box((0,) * 84 * 84, (255,) * 84 * 84, (1, 84, 84), "uint8")
+ACTIONS: dict[str, Space] = {
+    "continuous": Box((-1.0,) * 6, (1.0,) * 6, (6,)),
+    "discrete": Discrete(6),
+}
+
+
+def exported(observation_space: Box, action_space: Space) -> bytes:
+    form = observation_form(observation_space, None)
+    components = (6,) if isinstance(action_space, Discrete) else ()
+    agent = Agent(PRESETS["paper"], form.input_shape, 6, components=components, seed=0)
+    with torch.no_grad():
+        for parameter in (*agent.encoder.parameters(), *agent.policy.parameters()):
+            parameter.add_(0.01)  # biases that matter
+    bundle = export_policy(
+        policy_of(agent),
+        environment_id="Some-v0",
+        environment_kwargs={},
+        observation_space=observation_space,
+        action_space=action_space,
+        hyperparameters=PRESETS["paper"],
+        step=1,
+        weights_sha256="0" * 64,
+        form=form,
+        masked=False,
+        sample_states=np.zeros((1, *form.input_shape), np.float32),
+    )
+    return bundle.onnx
+
+
+def drawn(activation: Callable[[Graph, str], str]) -> bytes:
+    torch.manual_seed(0)
+    graph = Graph()
+    x = activation(graph, graph.linear("observation", nn.Linear(INPUTS, WIDTH)))
+    graph.linear(
+        activation(graph, graph.linear(x, nn.Linear(WIDTH, WIDTH))),
+        nn.Linear(WIDTH, 6),
+        output="policy",
+    )
+    built = graph.build("policy", {"observation": INPUTS}, {"policy": 6})
+    model = helper.make_model(built, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def clipped(graph: Graph, x: str) -> str:
+    ends = [graph.constant(n, np.array(v, np.float32)) for n, v in (("low", -1), ("high", 1))]
+    return graph.add("Clip", x, *ends)
+
+
+GRAPHS: dict[str, Callable[[], bytes]] = {
+    "continuous": lambda: exported(VECTOR, ACTIONS["continuous"]),
+    "discrete": lambda: exported(VECTOR, ACTIONS["discrete"]),
+    "pixels": lambda: exported(PIXELS, ACTIONS["discrete"]),
+    "tanh": lambda: drawn(lambda graph, x: graph.add("Tanh", x)),
+    "clip": lambda: drawn(clipped),
+}
+
+
+def run(session: onnxruntime.InferenceSession, rows: Floats) -> Floats:
+    outputs: Floats = session.run(["policy"], {"observation": rows})[0]
+    return outputs
+
+
+def sizes_that_differ(graph: bytes, sizes: list[int]) -> dict[int, list[int]]:
+    """By number of threads, the numbers of rows with which an answer is another one than alone on
+    one thread."""
+    alone = open_session(graph)
+    width = alone.get_inputs()[0].shape[1]
+    rows = np.random.default_rng(0).integers(0, 256, (max(sizes), width)).astype(np.float32)
+    if width == INPUTS:
+        rows = (rows - np.float32(128)) / np.float32(50)
+    expected = np.concatenate([run(alone, row[np.newaxis]) for row in rows])
+    found = {}
+    for threads in THREADS:
+        session = open_session(graph, threads)
+        found[threads] = [
+            size for size in sizes if not np.array_equal(run(session, rows[:size]), expected[:size])
+        ]
+    return found
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_threads_and_rows_change_no_bit(kind: str) -> None:
+    graph = GRAPHS[kind]()
+    sizes = [*range(1, 9), 16] if kind == "pixels" else [*range(1, 66), 100, 128, 200, 256]
+
+    assert threads_for(graph, 4) == 4
+    assert sizes_that_differ(graph, sizes) == {threads: [] for threads in THREADS}
+
+
+def test_another_operator_has_one_thread() -> None:
+    """Elu is one whose bits do depend on them, as this shows of it."""
+    graph = drawn(lambda graph, x: graph.add("Elu", x))
+
+    assert operators(graph) == {"Gemm", "Elu"}
+    assert threads_for(graph, 4) == 1
+    assert any(sizes_that_differ(graph, list(range(1, 66))).values())
