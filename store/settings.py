@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     # Of observations as bytes: 256 of four frames of 84 by 84.
     max_act_bytes: int = Field(default=8 << 20, gt=0)
     max_batch: int = Field(default=256, ge=1)
-    # That share a forward pass, in each server process.
+    # That share the short passes of busy policies, in each server process.
     act_threads: int = Field(default_factory=useful_threads, ge=1, le=64)
 
     # What this server process calls itself where there are several; empty: by chance.

@@ -34,9 +34,23 @@ class PassCost:
     def seconds(self, rows: int) -> float:
         return self.fixed_seconds + self.row_seconds * rows
 
+    def times(self, factor: float) -> "PassCost":
+        return PassCost(factor * self.fixed_seconds, factor * self.row_seconds)
+
 
 # Every pass is short.
 UNKNOWN_COST = PassCost(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class ShortPasses:
+    """What computes them, and of how many rows a pass is short."""
+
+    forward: Forward
+    cost: PassCost
+
+    def are_of(self, rows: int) -> bool:
+        return self.cost.seconds(rows) <= INLINE_SECONDS
 
 
 def measure_cost(forward: Forward, width: int, clock: Callable[[], float]) -> PassCost:
@@ -47,6 +61,15 @@ def measure_cost(forward: Forward, width: int, clock: Callable[[], float]) -> Pa
     )
     row = max(0.0, (eight - one) / 7)
     return PassCost(max(0.0, one - row), row)
+
+
+def measure_part(shared: Forward, alone: Forward, width: int, clock: Callable[[], float]) -> float:
+    """Of the time of `alone`, what `shared` takes. In turns, for both are measured while others
+    act; what it costs was measured before."""
+    rows = np.zeros((8, width), np.float32)
+    turns = [(_seconds(shared, rows, clock), _seconds(alone, rows, clock)) for _ in range(_TRIALS)]
+    of_shared, of_alone = (min(times) for times in zip(*turns, strict=True))
+    return min(1.0, of_shared / of_alone) if of_alone else 1.0
 
 
 def _seconds(forward: Forward, rows: Floats, clock: Callable[[], float]) -> float:

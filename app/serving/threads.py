@@ -1,40 +1,25 @@
-"""On how many threads a policy's passes run.
+"""Whether threads may share a policy's passes.
 
-Two threads read the weights from two cores, and reading them is most of a small pass. But ONNX
-Runtime shares an operator's work by how many numbers there are, so what an observation gets could
-depend on the others in its pass. It does not for the operators below, whatever the number of rows
-and of threads (`tests/app/serving/test_threads.py`); a policy with any other one has one thread,
-as have those that an earlier release exported, with Elu.
+ONNX Runtime shares an operator's work by how many numbers there are, so what an observation gets
+could depend on the others in its pass. It does not for the operators below, whatever the number of
+rows and of threads (`tests/app/serving/test_threads.py`). Elu is none of them: policies that an
+earlier release exported have it.
 """
 
 from collections.abc import Iterator
 
 from store.protobuf import fields
 
-SAME_BY_PARTS = frozenset(
-    [
-        "Clip",
-        "Conv",
-        "Div",
-        "Exp",
-        "Flatten",
-        "Gemm",
-        "Identity",
-        "LayerNormalization",
-        "Max",
-        "Min",
-        "Relu",
-        "Reshape",
-        "Sub",
-        "Tanh",
-    ]
-)
+_SAME_BY_PARTS = """
+Clip Conv Div Exp Flatten Gemm Identity LayerNormalization MatMul Max Min Relu Reshape Sub Tanh
+"""
+SAME_BY_PARTS = frozenset(_SAME_BY_PARTS.split())
 # Fields of ModelProto, GraphProto and NodeProto.
 _GRAPH, _NODE, _OPERATOR = 7, 1, 4
 
 
-def threads_for(graph: bytes, most: int) -> int:
-    return most if operators(graph) <= SAME_BY_PARTS else 1
+def is_same_by_parts(graph: bytes) -> bool:
+    return operators(graph) <= SAME_BY_PARTS
 
 
 def operators(graph: bytes) -> frozenset[str]:

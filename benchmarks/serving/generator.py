@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SOURCE = Path(__file__).with_name("load.c")
 
@@ -18,6 +19,14 @@ class Load:
     rate: float  # answers a second
     p50_us: float
     p99_us: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    rate: float
+    p50_us: float
+    p99_us: float
+    longest_us: float
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,31 @@ class Generator:
 
     def run(self, port: int, request: Request, connections: int, seconds: float) -> Load:
         """Fails if any answer is not 200."""
+        return _load(self._found(port, request, connections, seconds))
+
+    def offer(
+        self, port: int, request: Request, connections: int, seconds: float, rate: float
+    ) -> tuple[Load, Refused]:
+        """So many a second, whatever becomes of them. Fails if any answer is neither 200 nor a
+        refusal that says when to come again."""
+        found = self._found(port, request, connections, seconds, str(rate))
+        each = found["refused"]
+        times = (each["p50_us"], each["p99_us"], each["longest_us"])
+        return _load(found), Refused(each["count"] / found["seconds"], *times)
+
+    def _found(
+        self, port: int, request: Request, connections: int, seconds: float, *more: str
+    ) -> dict[str, Any]:
         file = self._folder / "request"
         file.write_bytes(request.to_bytes())
-        command = [str(self._program), "127.0.0.1", str(port), str(connections), str(seconds)]
-        done = subprocess.run([*command, str(file)], check=True, stdout=subprocess.PIPE)
-        found = json.loads(done.stdout)
-        if found["failures"] or not found["answers"]:
+        arguments = ["127.0.0.1", str(port), str(connections), str(seconds), str(file), *more]
+        done = subprocess.run([str(self._program), *arguments], check=True, stdout=subprocess.PIPE)
+        found: dict[str, Any] = json.loads(done.stdout)
+        if found["failures"] or not found["good"]["count"]:
             raise SystemExit(f"{request.path}: {found}")
-        return Load(found["answers"] / found["seconds"], found["p50_us"], found["p99_us"])
+        return found
+
+
+def _load(found: dict[str, Any]) -> Load:
+    good = found["good"]
+    return Load(good["count"] / found["seconds"], good["p50_us"], good["p99_us"])

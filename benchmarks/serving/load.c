@@ -1,11 +1,13 @@
 /* One HTTP/1.1 client in C, so that it costs little beside the server: one thread, epoll, keep-alive
  * connections, each with one request under way.
  *
- *   load HOST PORT CONNECTIONS SECONDS REQUEST-FILE
+ *   load HOST PORT CONNECTIONS SECONDS REQUEST-FILE [RATE]
  *
  * Sends the file's bytes again and again and reads the answers by their Content-Length, or in chunks
- * up to the last one.
- * Prints one line of JSON: answers, those that were not 200, and latencies in microseconds. */
+ * up to the last one. With RATE, so many a second are sent, each at its own time, as far as there are
+ * connections; without it, each connection asks again as soon as it is answered.
+ * Prints one line of JSON: answers, those that were not 200, those of them that were 429 or 503 with
+ * Retry-After, and of both kinds latencies in microseconds, in RATE's case from when they were due. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,10 +30,17 @@ struct connection {
   char *buffer;
 };
 
+struct kind {
+  size_t count;
+  unsigned *latencies;
+};
+
 static char *request;
-static size_t request_size;
-static unsigned *latencies;
-static size_t answers, failures;
+static size_t request_size, failures;
+static struct kind good, refused;
+static struct connection **idle;
+static int idle_count;
+static double rate;
 
 static void die(const char *what) {
   fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
@@ -61,8 +70,8 @@ static void send_more(struct connection *c) {
   }
 }
 
-static void begin(struct connection *c) {
-  c->begun = now_ns();
+static void begin(struct connection *c, long long due) {
+  c->begun = due;
   c->sent = c->filled = 0;
   send_more(c);
 }
@@ -80,6 +89,18 @@ static size_t answer_size(struct connection *c) {
   return (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10);
 }
 
+static void count(struct kind *kind, long long begun) {
+  if (kind->count < MOST_LATENCIES) kind->latencies[kind->count] = (now_ns() - begun) / 1000;
+  kind->count++;
+}
+
+static void judge(struct connection *c) {
+  int is_refusal = !memcmp(c->buffer + 9, "429", 3) || !memcmp(c->buffer + 9, "503", 3);
+  if (!memcmp(c->buffer + 9, "200", 3)) count(&good, c->begun);
+  else if (rate && is_refusal && strcasestr(c->buffer, "\r\nretry-after:")) count(&refused, c->begun);
+  else if (!failures++) fprintf(stderr, "%.*s\n", (int)c->filled, c->buffer);
+}
+
 static void receive(struct connection *c) {
   for (;;) {
     ssize_t n = recv(c->fd, c->buffer + c->filled, BUFFER - 1 - c->filled, 0);
@@ -88,12 +109,9 @@ static void receive(struct connection *c) {
     c->filled += n;
     size_t whole = answer_size(c);
     if (!whole || c->filled < whole) continue;
-    if (answers < MOST_LATENCIES) latencies[answers] = (now_ns() - c->begun) / 1000;
-    answers++;
-    if (memcmp(c->buffer + 9, "200", 3)) {
-      if (!failures++) fprintf(stderr, "%.*s\n", (int)c->filled, c->buffer);
-    }
-    begin(c);
+    judge(c);
+    if (rate) idle[idle_count++] = c;
+    else begin(c, now_ns());
     return;
   }
 }
@@ -103,21 +121,39 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+static void report_kind(const char *name, struct kind *kind) {
+  size_t n = kind->count < MOST_LATENCIES ? kind->count : MOST_LATENCIES;
+  qsort(kind->latencies, n, sizeof *kind->latencies, by_value);
+  unsigned p50 = n ? kind->latencies[n / 2] : 0, p99 = n ? kind->latencies[n * 99 / 100] : 0;
+  unsigned longest = n ? kind->latencies[n - 1] : 0;
+  printf("\"%s\": {\"count\": %zu, \"p50_us\": %u, \"p99_us\": %u, \"longest_us\": %u}, ", name,
+         kind->count, p50, p99, longest);
+}
+
 static void report(double seconds) {
-  size_t n = answers < MOST_LATENCIES ? answers : MOST_LATENCIES;
-  qsort(latencies, n, sizeof *latencies, by_value);
-  unsigned p50 = n ? latencies[n / 2] : 0, p99 = n ? latencies[n * 99 / 100] : 0;
-  printf("{\"answers\": %zu, \"failures\": %zu, \"seconds\": %.6f, \"p50_us\": %u, \"p99_us\": %u}\n",
-         answers, failures, seconds, p50, p99);
+  printf("{");
+  report_kind("good", &good);
+  report_kind("refused", &refused);
+  printf("\"failures\": %zu, \"seconds\": %.6f}\n", failures, seconds);
+}
+
+/* What is due by now, on connections that are idle; a request keeps its time while it waits for one. */
+static void send_due(long long start) {
+  static size_t sent;
+  while (idle_count && sent < (now_ns() - start) / 1e9 * rate)
+    begin(idle[--idle_count], start + (long long)(sent++ / rate * 1e9));
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) die("usage: load HOST PORT CONNECTIONS SECONDS REQUEST-FILE");
+  if (argc != 6 && argc != 7) die("usage: load HOST PORT CONNECTIONS SECONDS REQUEST-FILE [RATE]");
   int connections = atoi(argv[3]), events = epoll_create1(0), on = 1;
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
   inet_pton(AF_INET, argv[1], &address.sin_addr);
   read_request(argv[5]);
-  latencies = malloc(MOST_LATENCIES * sizeof *latencies);
+  rate = argc == 7 ? atof(argv[6]) : 0;
+  good.latencies = malloc(MOST_LATENCIES * sizeof *good.latencies);
+  refused.latencies = malloc(MOST_LATENCIES * sizeof *refused.latencies);
+  idle = malloc(connections * sizeof *idle);
   struct connection *all = calloc(connections, sizeof *all);
   for (int i = 0; i < connections; i++) {
     struct connection *c = all + i;
@@ -130,13 +166,17 @@ int main(int argc, char **argv) {
     epoll_ctl(events, EPOLL_CTL_ADD, c->fd, &interest);
   }
   long long start = now_ns(), until = start + (long long)(atof(argv[4]) * 1e9);
-  for (int i = 0; i < connections; i++) begin(all + i);
+  for (int i = 0; i < connections; i++) {
+    if (rate) idle[idle_count++] = all + i;
+    else begin(all + i, start);
+  }
   struct epoll_event ready[64];
   while (now_ns() < until) {
-    int n = epoll_wait(events, ready, 64, 100);
+    if (rate) send_due(start);
+    int n = epoll_wait(events, ready, 64, rate ? 1 : 100);
     for (int i = 0; i < n; i++) {
       struct connection *c = ready[i].data.ptr;
-      if (c->sent < request_size) send_more(c);
+      if (c->begun && c->sent < request_size) send_more(c);
       if (ready[i].events & EPOLLIN) receive(c);
       else if (ready[i].events & (EPOLLERR | EPOLLHUP)) die("connection");
     }

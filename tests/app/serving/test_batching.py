@@ -13,7 +13,7 @@ import pytest
 
 from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.batching import MAX_VALUES_WAITING, ROWS_PER_PASS, MicroBatcher
-from app.serving.passes import INLINE_SECONDS, PassCost, measure_cost
+from app.serving.passes import INLINE_SECONDS, PassCost, ShortPasses, measure_cost, measure_part
 
 
 class Doubling:
@@ -303,6 +303,40 @@ def test_the_cost_of_a_pass_is_a_line_through_two_sizes() -> None:
     cost = measure_cost(forward, 4, lambda: now)
     assert (cost.fixed_seconds, cost.row_seconds) == pytest.approx((10, 3))
     assert cost.seconds(5) == pytest.approx(25)
+
+
+@pytest.mark.parametrize(("seconds", "part"), [(10, 1), (6, 0.6), (20, 1)])
+def test_shared_passes_are_told_from_those_alone_under_the_same_load(
+    seconds: float, part: float
+) -> None:
+    now = 0.0
+
+    def taking(passing: float) -> Any:
+        def forward(rows: Any) -> Any:
+            nonlocal now
+            now += passing
+            return rows
+
+        return forward
+
+    assert measure_part(taking(seconds), taking(10), 4, lambda: now) == pytest.approx(part)
+
+
+def test_a_shared_pass_that_is_short_enough_stays_on_the_event_loop() -> None:
+    alone, shared = Doubling(), Doubling()
+    cost = PassCost(0.0, INLINE_SECONDS)  # of two rows it would be a long one
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            batcher = MicroBatcher(alone, cost=cost, thread=thread)
+            batcher.share(ShortPasses(shared, cost.times(0.5)))
+            for size in (2, 3):
+                await batcher.submit(np.ones((size, 1), np.float32))
+        assert batcher.take_short_passes() == 1
+        assert batcher.take_short_passes() == 0
+
+    asyncio.run(main())
+    assert (shared.batches, alone.batches) == ([2], [3])
 
 
 class Raising:
