@@ -3,17 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
-def history_of(manifest: Mapping[str, Any]) -> int:
-    """Frames in one observation. Manifests of the first release do not say: 1."""
-    history: int = manifest.get("history", 1)
-    return history
+from store.servable import history_of, kind_of
 
 
 def what_to_send(manifest: Mapping[str, Any]) -> str:
     history, space = history_of(manifest), manifest["observation_space"]
     one = _one(space["spaces"][0] if history > 1 else space)
-    if manifest.get("observation_kind") == "pixels":
+    if kind_of(manifest) == "pixels":
         one += ", channels first: planes of rows of numbers from 0 to 255"
     if history == 1:
         return f"{one}."

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from app import lookups
-from app.inputs import history_of, what_to_send
+from app.inputs import what_to_send
 from app.schemas import (
     AttemptView,
     BestView,
@@ -37,6 +37,7 @@ from store.groups import group_ids
 from store.jobs import queue_position, queue_positions
 from store.lifecycle import allowed_actions, phase_of
 from store.manifests import Described, described
+from store.servable import history_of
 from store.spec import JobSpec
 from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Attempt, Checkpoint, Evaluation, Event, Job, Policy

@@ -11,13 +11,9 @@ from store.clock import now_ms
 from store.database import Database
 from store.errors import InvalidInput, NotFound, TrafficMoved
 from store.manifests import Described, described
+from store.servable import history_of, kind_of
 from store.tables import Policy, PolicyTraffic
 from store.versions import lock_name, require_name
-
-# What a client's observation and the action depend on.
-_FORM = ("observation_space", "action_space", "history", "observation_kind")
-# What policies of earlier releases are that do not say it.
-_EARLIER = {"history": 1, "observation_kind": "vector"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +98,7 @@ def _require_alike(session: Session, name: str, policies: Mapping[int, Policy]) 
     forms = {version: _form(facts[policy.checkpoint_id]) for version, policy in policies.items()}
     first = next(iter(forms))
     for version, form in forms.items():
-        if differing := [part for part in _FORM if form[part] != forms[first][part]]:
+        if differing := [part for part in form if form[part] != forms[first][part]]:
             raise InvalidInput(
                 f"version={version}: {name}:{version} has another {differing[0]} than "
                 f"{name}:{first}; allowed: versions that take the same observations and give the "
@@ -112,7 +108,14 @@ def _require_alike(session: Session, name: str, policies: Mapping[int, Policy]) 
 
 
 def _form(facts: Described) -> dict[str, Any]:
-    return {part: facts.manifest.get(part, _EARLIER.get(part)) for part in _FORM}
+    """What a client's observation and the action depend on."""
+    manifest = facts.manifest
+    return {
+        "observation_space": manifest["observation_space"],
+        "action_space": manifest["action_space"],
+        "history": history_of(manifest),
+        "observation_kind": kind_of(manifest),
+    }
 
 
 def find_traffic(session: Session, name: str) -> Traffic:

@@ -12,7 +12,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from app.inputs import history_of
 from app.refusals import PolicyBroken
 from app.serving.history import FrameForm
 from app.serving.seen import SeenRange, seen_range
@@ -20,7 +19,7 @@ from app.serving.threads import is_same_by_parts
 from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
 from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
-from store.servable import ServablePolicy
+from store.servable import ServablePolicy, history_of
 
 logger = logging.getLogger(__name__)
 

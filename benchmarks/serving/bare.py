@@ -1,5 +1,5 @@
-"""ONNX Runtime and nothing else: `python -m benchmarks.serving.bare MODEL ROWS SECONDS` prints
-observations a second, with the threads and options of the server's passes."""
+"""ONNX Runtime and nothing else: `python -m benchmarks.serving.bare MODEL ROWS THREADS SECONDS`
+prints observations a second."""
 
 import sys
 import time
@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from app.serving.bundle import open_session
-from store.settings import useful_threads
 
 
 def main() -> None:
-    model, rows, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    session = open_session(Path(model).read_bytes(), useful_threads())
+    model, rows, threads, seconds = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
+    session = open_session(Path(model).read_bytes(), threads)
     observations = np.random.default_rng(0).standard_normal((rows, 17)).astype(np.float32)
     passes, begun = 0, time.perf_counter()
     while (now := time.perf_counter()) < begun + seconds:
