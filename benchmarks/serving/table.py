@@ -61,8 +61,8 @@ def render(run: Run, seconds: float) -> str:
         f"cores, {platform.python_implementation()} {platform.python_version()}. "
         f"{len(run.rounds)} rounds of {seconds} s a turn after one to warm up; medians, and for "
         f"ratios medians of the ratios within a round. A pass of one observation has "
-        f"{useful_threads()} threads in all servers and in the bare loop, one of 128 has one. Load average before "
-        f"{run.load_before:.1f}, after {run.load_after:.1f}.",
+        f"{useful_threads()} threads in all servers and in the bare loop, one of 128 has one. Load "
+        f"average before {run.load_before:.1f}, after {run.load_after:.1f}.",
     ]
     for size in CONNECTIONS:
         lines += ["", f"## {size} connection{'s' if size > 1 else ''}", "", *_servers(run, size)]

@@ -21,7 +21,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.seen.append(self.rfile.read(int(self.headers["content-length"])))
         chunked = self.path == "/chunks"
-        self.send_response(404 if self.path == "/bad" else 200)
+        is_refused = self.path in ("/busy", "/rude") and len(self.seen) % 2 == 0
+        self.send_response(429 if is_refused else 404 if self.path == "/bad" else 200)
+        if is_refused and self.path == "/busy":
+            self.send_header("Retry-After", "1")
         self.send_header(
             *(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", "5"))
         )
@@ -64,6 +67,26 @@ def test_it_asks_on_all_connections_and_counts_answers(
 def test_an_answer_that_is_no_200_ends_the_run(port: int, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="failures"):
         Generator(tmp_path).run(port, Request("/bad", "text/plain", b""), 1, 0.1)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+def test_it_offers_so_many_a_second_and_tells_refusals_apart(port: int, tmp_path: Path) -> None:
+    Handler.seen.clear()
+    load, refused = Generator(tmp_path).offer(
+        port, Request("/busy", "text/plain", b"body"), 8, 0.5, 100
+    )
+    assert 0 < load.rate * 0.5 <= 26
+    assert 0 < refused.rate * 0.5 <= 26
+    assert (load.rate + refused.rate) * 0.5 <= len(Handler.seen) <= 52
+    assert 0 < refused.p50_us <= refused.p99_us <= refused.longest_us
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+def test_a_refusal_that_does_not_say_when_to_come_again_ends_the_run(
+    port: int, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match="failures"):
+        Generator(tmp_path).offer(port, Request("/rude", "text/plain", b""), 2, 0.2, 50)
 
 
 def test_ratios_are_taken_within_a_round() -> None:

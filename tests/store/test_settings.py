@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 import store
-from store.settings import Settings
+from store.settings import Settings, useful_threads
 
 PAGE = Path(store.__file__).parent.parent / "docs" / "reference" / "settings.md"
 
@@ -127,3 +127,14 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MRQ_BROKER_URL", "redis://:geheim@host:1/0")
     monkeypatch.setenv("MRQ_DATABASE_URL", "postgresql+psycopg://u:geheim@host/d")
     assert "geheim" not in repr(Settings()) + str(Settings())
+
+
+@pytest.mark.parametrize(
+    ("cores", "servers", "threads"),
+    [(1, 1, 1), (2, 1, 2), (16, 1, 2), (4, 2, 2), (3, 2, 1), (2, 4, 1)],
+)
+def test_the_threads_of_all_servers_passes_are_no_more_than_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, servers: int, threads: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    assert useful_threads(servers) == threads
