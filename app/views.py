@@ -79,7 +79,8 @@ def _job(job: Job, policy: Policy | None, group_id: str | None, place: int | Non
         "priority": job.priority,
         "spec": job.spec,
         "estimate": judged["estimate"],
-        "warnings": judged["warnings"],
+        # They are of the training, and an imported one is over.
+        "warnings": [] if job.reason == Reason.IMPORTED else judged["warnings"],
         "progress": progress_view(job),
         "attempt": job.epoch,
         "failures": {

@@ -23,7 +23,7 @@ from store.clock import to_rfc3339
 from store.jobs import list_attempts, not_deleted
 from store.manifests import described, first_golden
 from store.policies import list_checkpoints, list_policies
-from store.states import CheckpointKind, JobStatus
+from store.states import CheckpointKind, JobStatus, Reason
 from store.tables import Attempt, Checkpoint, Evaluation, Job, Policy
 
 # A job may keep a hundred of each kind, beside the promoted ones.
@@ -103,7 +103,7 @@ def read_results(session: Session, job: Job, base_url: str) -> dict[str, Any]:
         "served": _served(session, policies, returns, base_url),
         "curve": curve,
         "drawing": draw(curve),
-        "summary": curve_summary(curve.evaluations),
+        "summary": curve_summary(curve.evaluations, imported=job.reason == Reason.IMPORTED),
         "modes": MODES,
         "ends_of": ends_of,
         "fidelities": FIDELITIES,

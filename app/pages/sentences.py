@@ -162,10 +162,10 @@ MODES: Mapping[str, str] = {
 }
 
 
-def curve_summary(evaluations: Sequence[Evaluation]) -> str:
+def curve_summary(evaluations: Sequence[Evaluation], *, imported: bool = False) -> str:
     """The curve for those who do not see it."""
     if not evaluations:
-        return "No evaluation yet."
+        return "No evaluation was imported." if imported else "No evaluation yet."
     last = evaluations[-1]
     best = max(evaluations, key=lambda e: (e.return_mean, e.step))
     low, high = map(number, ends_of(last))

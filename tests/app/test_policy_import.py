@@ -123,6 +123,10 @@ def test_all_that_there_is_of_a_job_goes_on_working(
         answer = client.get(page)
         assert answer.status_code == 200, answer.text
         assert "pendulum-v1-mrq" in answer.text
+        assert "Warning" not in answer.text
+    assert "It was trained elsewhere." in answer.text
+    assert "No evaluation was imported." in answer.text
+    assert "it was imported." in answer.text
     extended = client.post(f"{path}/extend", json={"total_steps": 2_000})
     assert extended.status_code == 409
     assert "as a policy" in extended.json()["detail"]
