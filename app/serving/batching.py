@@ -96,14 +96,6 @@ class MicroBatcher:
     def rows_waiting(self) -> int:
         return self._rows_waiting
 
-    def require_room(self, rows: int = 1) -> None:
-        """Raises `QueueFull`: also to whom a request that is not read yet need not be read."""
-        if self._rows_waiting and self._rows_waiting + rows > self._max_rows_waiting:
-            raise QueueFull(
-                f"{self._rows_waiting} observations wait for this policy already; "
-                f"allowed: {self._max_rows_waiting}. Try again in a second."
-            )
-
     def submit(self, rows: Floats, deadline: int | None = None) -> asyncio.Future[Forwarded]:
         """As `enqueue`."""
         result: asyncio.Future[Forwarded] = asyncio.get_running_loop().create_future()
@@ -116,7 +108,11 @@ class MicroBatcher:
 
         A request that is alone is taken, however large: it would never fit otherwise.
         """
-        self.require_room(len(rows))
+        if self._rows_waiting and self._rows_waiting + len(rows) > self._max_rows_waiting:
+            raise QueueFull(
+                f"{self._rows_waiting} observations wait for this policy already; "
+                f"allowed: {self._max_rows_waiting}. Try again in a second."
+            )
         self._waiting.append(_Waiting(rows, receiver, time.perf_counter_ns(), deadline))
         self._rows_waiting += len(rows)
         if not self._begun or self._has_next_for_thread():

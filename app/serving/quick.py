@@ -85,12 +85,11 @@ class QuickAct:
         )
 
     def read(self, plan: Plan, body: bytes, begun: int) -> Order | None:
-        """`begun`: when the head was there, of `perf_counter_ns`. None is for the door. Raises
-        `QueueFull`, before it reads anything, and what is wrong with an array."""
+        """`begun`: when the head was there, of `perf_counter_ns`. None is for the door. Raises what
+        is wrong with an array."""
         policy = self._policies.at_hand(plan.reference)
         if policy is None:
             return None
-        policy.batcher.require_room()
         if plan.is_json:
             typed = policy.reader.read(body)
             return None if typed is None else Order(plan, policy, *typed, begun)
