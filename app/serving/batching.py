@@ -73,7 +73,7 @@ class MicroBatcher:
         self._measures = measures or PolicyMeasures()
         self._forward = forward
         self.own = self._short = ShortPasses(forward, cost)
-        self._short_passes = 0
+        self._short_passes = self._slow_passes = 0
         self._thread = thread
         self._rows_per_pass = max(1, min(ROWS_PER_PASS, VALUES_PER_PASS // width))
         self._max_rows_waiting = max(1, min(max_rows_waiting, MAX_VALUES_WAITING // width))
@@ -87,10 +87,11 @@ class MicroBatcher:
         all others."""
         self._short = shared or self.own
 
-    def take_short_passes(self) -> int:
-        """How many there were since the last call."""
-        passes, self._short_passes = self._short_passes, 0
-        return passes
+    def take_short_passes(self) -> tuple[int, int]:
+        """How many there were since the last call, and how many of them took far too long."""
+        taken = self._short_passes, self._slow_passes
+        self._short_passes = self._slow_passes = 0
+        return taken
 
     @property
     def rows_waiting(self) -> int:
@@ -159,8 +160,11 @@ class MicroBatcher:
         return True
 
     def _short_pass(self, rows: Floats) -> Pass:
+        done = Pass.of(self._short.forward, rows)
         self._short_passes += 1
-        return Pass.of(self._short.forward, rows)
+        if self._short.is_slow(done):
+            self._slow_passes += 1
+        return done
 
     def _has_next_for_thread(self) -> bool:
         """A pass that is as large as it may be waits in the thread's queue, so that the thread need

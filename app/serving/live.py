@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.serving import bundle
 from app.serving.batching import MicroBatcher
 from app.serving.measures import Measures, PolicyMeasures
-from app.serving.passes import PassCost, ShortPasses, measure_cost, measure_part
+from app.serving.passes import PassCost, ShortPasses, measure_cost, time_ratio
 from app.serving.provenance import Provenance
 from app.serving.typed_json import TypedReader
 from app.serving.world import LiveWorld, open_world
@@ -99,8 +99,8 @@ class Opener:
         if forward is None:
             return None
         width = policy.actor.observation_space.flat_size
-        part = measure_part(forward, policy.actor.forward, width, self.clock)
-        return ShortPasses(forward, policy.batcher.own.cost.times(part))
+        ratio = time_ratio(forward, policy.actor.forward, width, self.clock)
+        return ShortPasses(forward, policy.batcher.own.cost.times(ratio))
 
     def world(self, policy: LivePolicy) -> LiveWorld | None:
         """None if it was exported without one. Raises `PolicyBroken`."""

@@ -5,7 +5,8 @@
  *
  * Sends the file's bytes again and again and reads the answers by their Content-Length, or in chunks
  * up to the last one. With RATE, so many a second are sent, each at its own time, as far as there are
- * connections; without it, each connection asks again as soon as it is answered.
+ * connections, and at the end all answers are waited for; without it, each connection asks again as
+ * soon as it is answered.
  * Prints one line of JSON: answers, those that were not 200, those of them that were 429 or 503 with
  * Retry-After, and of both kinds latencies in microseconds, in RATE's case from when they were due. */
 #include <arpa/inet.h>
@@ -22,6 +23,7 @@
 
 #define BUFFER (1 << 20)
 #define MOST_LATENCIES (1 << 24)
+#define LONGEST_WAIT_NS 10000000000LL
 
 struct connection {
   int fd;
@@ -30,16 +32,16 @@ struct connection {
   char *buffer;
 };
 
-struct kind {
+struct outcome {
   size_t count;
   unsigned *latencies;
 };
 
 static char *request;
 static size_t request_size, failures;
-static struct kind good, refused;
-static struct connection **idle;
-static int idle_count;
+static struct outcome good, refused;
+static struct connection **idle; /* a ring: who rests longest is taken first */
+static size_t idle_first, idle_count, connections;
 static double rate;
 
 static void die(const char *what) {
@@ -89,9 +91,9 @@ static size_t answer_size(struct connection *c) {
   return (size_t)(end + 4 - c->buffer) + strtoul(length + 17, NULL, 10);
 }
 
-static void count(struct kind *kind, long long begun) {
-  if (kind->count < MOST_LATENCIES) kind->latencies[kind->count] = (now_ns() - begun) / 1000;
-  kind->count++;
+static void count(struct outcome *outcome, long long begun) {
+  if (outcome->count < MOST_LATENCIES) outcome->latencies[outcome->count] = (now_ns() - begun) / 1000;
+  outcome->count++;
 }
 
 static void judge(struct connection *c) {
@@ -99,6 +101,17 @@ static void judge(struct connection *c) {
   if (!memcmp(c->buffer + 9, "200", 3)) count(&good, c->begun);
   else if (rate && is_refusal && strcasestr(c->buffer, "\r\nretry-after:")) count(&refused, c->begun);
   else if (!failures++) fprintf(stderr, "%.*s\n", (int)c->filled, c->buffer);
+}
+
+static void rest(struct connection *c) {
+  idle[(idle_first + idle_count++) % connections] = c;
+}
+
+static struct connection *wake(void) {
+  struct connection *c = idle[idle_first];
+  idle_first = (idle_first + 1) % connections;
+  idle_count--;
+  return c;
 }
 
 static void receive(struct connection *c) {
@@ -110,7 +123,7 @@ static void receive(struct connection *c) {
     size_t whole = answer_size(c);
     if (!whole || c->filled < whole) continue;
     judge(c);
-    if (rate) idle[idle_count++] = c;
+    if (rate) rest(c);
     else begin(c, now_ns());
     return;
   }
@@ -121,19 +134,19 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void report_kind(const char *name, struct kind *kind) {
-  size_t n = kind->count < MOST_LATENCIES ? kind->count : MOST_LATENCIES;
-  qsort(kind->latencies, n, sizeof *kind->latencies, by_value);
-  unsigned p50 = n ? kind->latencies[n / 2] : 0, p99 = n ? kind->latencies[n * 99 / 100] : 0;
-  unsigned longest = n ? kind->latencies[n - 1] : 0;
+static void report_outcome(const char *name, struct outcome *outcome) {
+  size_t n = outcome->count < MOST_LATENCIES ? outcome->count : MOST_LATENCIES;
+  qsort(outcome->latencies, n, sizeof *outcome->latencies, by_value);
+  unsigned p50 = n ? outcome->latencies[n / 2] : 0, p99 = n ? outcome->latencies[n * 99 / 100] : 0;
+  unsigned longest = n ? outcome->latencies[n - 1] : 0;
   printf("\"%s\": {\"count\": %zu, \"p50_us\": %u, \"p99_us\": %u, \"longest_us\": %u}, ", name,
-         kind->count, p50, p99, longest);
+         outcome->count, p50, p99, longest);
 }
 
 static void report(double seconds) {
   printf("{");
-  report_kind("good", &good);
-  report_kind("refused", &refused);
+  report_outcome("good", &good);
+  report_outcome("refused", &refused);
   printf("\"failures\": %zu, \"seconds\": %.6f}\n", failures, seconds);
 }
 
@@ -141,12 +154,24 @@ static void report(double seconds) {
 static void send_due(long long start) {
   static size_t sent;
   while (idle_count && sent < (now_ns() - start) / 1e9 * rate)
-    begin(idle[--idle_count], start + (long long)(sent++ / rate * 1e9));
+    begin(wake(), start + (long long)(sent++ / rate * 1e9));
+}
+
+static void follow(int events, int timeout_ms) {
+  struct epoll_event ready[64];
+  int n = epoll_wait(events, ready, 64, timeout_ms);
+  for (int i = 0; i < n; i++) {
+    struct connection *c = ready[i].data.ptr;
+    if (c->begun && c->sent < request_size) send_more(c);
+    if (ready[i].events & EPOLLIN) receive(c);
+    else if (ready[i].events & (EPOLLERR | EPOLLHUP)) die("connection");
+  }
 }
 
 int main(int argc, char **argv) {
   if (argc != 6 && argc != 7) die("usage: load HOST PORT CONNECTIONS SECONDS REQUEST-FILE [RATE]");
-  int connections = atoi(argv[3]), events = epoll_create1(0), on = 1;
+  connections = atoi(argv[3]);
+  int events = epoll_create1(0), on = 1;
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
   inet_pton(AF_INET, argv[1], &address.sin_addr);
   read_request(argv[5]);
@@ -155,7 +180,7 @@ int main(int argc, char **argv) {
   refused.latencies = malloc(MOST_LATENCIES * sizeof *refused.latencies);
   idle = malloc(connections * sizeof *idle);
   struct connection *all = calloc(connections, sizeof *all);
-  for (int i = 0; i < connections; i++) {
+  for (size_t i = 0; i < connections; i++) {
     struct connection *c = all + i;
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     c->buffer = malloc(BUFFER);
@@ -166,20 +191,19 @@ int main(int argc, char **argv) {
     epoll_ctl(events, EPOLL_CTL_ADD, c->fd, &interest);
   }
   long long start = now_ns(), until = start + (long long)(atof(argv[4]) * 1e9);
-  for (int i = 0; i < connections; i++) {
-    if (rate) idle[idle_count++] = all + i;
+  for (size_t i = 0; i < connections; i++) {
+    if (rate) rest(all + i);
     else begin(all + i, start);
   }
-  struct epoll_event ready[64];
   while (now_ns() < until) {
     if (rate) send_due(start);
-    int n = epoll_wait(events, ready, 64, rate ? 1 : 100);
-    for (int i = 0; i < n; i++) {
-      struct connection *c = ready[i].data.ptr;
-      if (c->begun && c->sent < request_size) send_more(c);
-      if (ready[i].events & EPOLLIN) receive(c);
-      else if (ready[i].events & (EPOLLERR | EPOLLHUP)) die("connection");
-    }
+    follow(events, rate ? 1 : 100);
+  }
+  until += LONGEST_WAIT_NS;
+  while (rate && idle_count < connections && now_ns() < until) follow(events, 100);
+  if (rate && idle_count < connections) {
+    errno = ETIMEDOUT;
+    die("not all was answered");
   }
   report((now_ns() - start) / 1e9);
   return 0;

@@ -1,19 +1,32 @@
 """Short passes of busy policies are shared by threads, and give what they gave before."""
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
+from app.service import Service
 from app.serving.live import LivePolicy, Opener
-from app.serving.passes import ShortPasses
+from app.serving.passes import PassCost, ShortPasses
 from app.serving.policies import LoadedPolicies
-from app.serving.sharing import BUSY_PASSES, IDLE_PASSES, Sharing
+from app.serving.sharing import (
+    BUSY_PASSES,
+    IDLE_PASSES,
+    JUDGED_PASSES,
+    PAUSE_SECONDS,
+    Sharing,
+)
 from mrq_core.spaces import Floats
 from store.database import Database
 from store.errors import NotFound
 from store.policies import promote_checkpoint
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 ROW = np.array([[0.5, -1.0, 2.0]], np.float32)
 Scene = Callable[[LoadedPolicies, "Shared"], Awaitable[None]]
@@ -25,6 +38,7 @@ class Shared:
     def __init__(self, opener: Opener) -> None:
         self.opener = opener
         self.failure: Exception | None = None
+        self.cost = PassCost(0.0, 0.0)
         self.opened: list[str] = []
         self.passes = 0
 
@@ -40,7 +54,14 @@ class Shared:
             self.passes += 1
             return shared.forward(rows)
 
-        return ShortPasses(counted, shared.cost)
+        return ShortPasses(counted, self.cost)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def play(database: Database, scene: Scene, threads: int = 2) -> None:
@@ -118,40 +139,113 @@ def test_one_that_has_left_the_memory_is_let_go(database: Database, checkpoint: 
     play(database, scene)
 
 
+def test_a_busy_one_that_would_not_fit_anyway_puts_nobody_out(
+    database: Database, checkpoint: str
+) -> None:
+    promote_checkpoint(database, checkpoint, "other")
+
+    async def scene(policies: LoadedPolicies, shared: Shared) -> None:
+        first, second = await policies.get("swing"), await policies.get("other")
+        sharing = Sharing(policies._loaded, shared, budget_bytes=first.size_bytes)
+        await ask(first, BUSY_PASSES)
+        await sharing.look()
+        policies._loaded[second.id] = replace(second, size_bytes=first.size_bytes + 1)
+        await ask(second, BUSY_PASSES)
+        await sharing.look()
+        assert shared.opened == [first.id]
+        await ask(first, 1)
+        assert shared.passes == 1
+
+    play(database, scene)
+
+
 @pytest.mark.parametrize(
-    ("failure", "tries"), [(NotFound("policy", "gone"), 2), (ValueError("broken"), 1)]
+    ("failure", "waits"),
+    [
+        (NotFound("policy", "gone"), PAUSE_SECONDS),
+        (MemoryError(), PAUSE_SECONDS),
+        (ValueError("broken"), math.inf),
+    ],
 )
 def test_where_it_fails_the_policy_acts_on(
-    database: Database, checkpoint: str, failure: Exception, tries: int
+    database: Database, checkpoint: str, failure: Exception, waits: float
 ) -> None:
+    clock = Clock()
+
     async def scene(policies: LoadedPolicies, shared: Shared) -> None:
         policy = await policies.get("swing")
-        sharing = Sharing(policies._loaded, shared)
+        sharing = Sharing(policies._loaded, shared, clock=clock)
         shared.failure = failure
-        for _ in range(2):
+        for clock.now in (0.0, PAUSE_SECONDS - 1, PAUSE_SECONDS):
             await ask(policy, BUSY_PASSES)
             await sharing.look()
-        assert len(shared.opened) == tries
+        assert len(shared.opened) == (2 if waits == PAUSE_SECONDS else 1)
         assert (await ask(policy, 1)).shape == (1, 2)
 
     play(database, scene)
 
 
-def test_the_server_follows_its_load(
-    database: Database, checkpoint: str, monkeypatch: pytest.MonkeyPatch
+def test_passes_that_gain_nothing_are_tried_again_later(
+    database: Database, checkpoint: str
 ) -> None:
-    monkeypatch.setattr("app.serving.sharing.LOOK_SECONDS", 0.01)
+    clock = Clock()
 
-    async def until_shared(policies: LoadedPolicies, _: Shared) -> None:
+    async def scene(policies: LoadedPolicies, shared: Shared) -> None:
         policy = await policies.get("swing")
-        following = asyncio.create_task(policies.follow_load())
-        async with asyncio.timeout(20):
-            while policy.batcher._short.forward is policy.actor.forward:
-                await ask(policy, BUSY_PASSES)
-        following.cancel()
+        sharing = Sharing(policies._loaded, shared, clock=clock)
+        shared.cost = policy.batcher.own.cost
+        for clock.now, opened in ((0.0, 1), (PAUSE_SECONDS - 1, 1), (PAUSE_SECONDS, 2)):
+            await ask(policy, BUSY_PASSES)
+            await sharing.look()
+            assert len(shared.opened) == opened
+        assert shared.passes == 0
 
-    async def never(policies: LoadedPolicies, _: Shared) -> None:
-        await asyncio.wait_for(policies.follow_load(), 5)  # nothing to do with one thread
+    play(database, scene)
 
-    play(database, until_shared)
-    play(database, never, threads=1)
+
+@pytest.mark.parametrize(("slow", "is_let_go"), [(2, False), (3, True)])
+def test_one_whose_threads_wait_for_a_core_is_let_go(
+    database: Database, checkpoint: str, slow: int, is_let_go: bool
+) -> None:
+    clock = Clock()
+
+    async def scene(policies: LoadedPolicies, shared: Shared) -> None:
+        policy = await policies.get("swing")
+        sharing = Sharing(policies._loaded, shared, clock=clock)
+        await ask(policy, BUSY_PASSES)
+        await sharing.look()
+        for found in (slow, 0):
+            await ask(policy, JUDGED_PASSES // 2)
+            policy.batcher._slow_passes = found
+            await sharing.look()
+        before = shared.passes
+        await ask(policy, BUSY_PASSES)
+        assert (shared.passes == before) == is_let_go
+        await sharing.look()
+        assert len(shared.opened) == 1
+        clock.now = PAUSE_SECONDS
+        await ask(policy, BUSY_PASSES)
+        await sharing.look()
+        assert len(shared.opened) == (2 if is_let_go else 1)
+
+    play(database, scene)
+
+
+def test_the_server_follows_its_load(
+    client: TestClient, app: Service, checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharing = app.state.policies._sharing
+    monkeypatch.setattr(sharing, "_open", lambda policy: policy.batcher.own)
+    monkeypatch.setattr("app.serving.sharing.WORTHWHILE", math.inf)
+    until = time.monotonic() + 20
+    while not sharing._sharing:
+        assert time.monotonic() < until
+        answer = client.post("/policies/swing/act", json={"observation": ROW[0].tolist()})
+        assert answer.status_code == 200
+
+
+def test_with_one_thread_there_is_nothing_to_follow(database: Database) -> None:
+    async def scene(policies: LoadedPolicies, _: Shared) -> None:
+        await asyncio.wait_for(policies.follow_load(), 5)
+
+    play(database, scene, threads=1)
