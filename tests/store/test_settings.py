@@ -133,7 +133,7 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     ("cores", "servers", "threads"),
     [(1, 1, 1), (2, 1, 2), (16, 1, 2), (4, 2, 2), (3, 2, 1), (2, 4, 1)],
 )
-def test_the_threads_of_all_servers_passes_are_no_more_than_the_cores(
+def test_a_servers_passes_have_two_threads_where_it_has_two_cores(
     monkeypatch: pytest.MonkeyPatch, cores: int, servers: int, threads: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
