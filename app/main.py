@@ -140,7 +140,6 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
     app.state.trying = asyncio.Semaphore(policy_import.MAX_TRIALS)
     app.state.backtesting = asyncio.Semaphore(MAX_BACKTESTS)
     app.state.closing = asyncio.Event()
-    following = asyncio.create_task(app.state.policies.follow_load())
     hanging_up = asyncio.create_task(app.state.streams.hang_up_when(app.state.closing))
     try:
         with set_on_exit_signal(app.state.closing):
@@ -148,6 +147,5 @@ async def _lifespan(app: Service) -> AsyncIterator[None]:
     finally:
         app.state.closing.set()
         hanging_up.cancel()
-        following.cancel()
         app.state.policies.close()
         database.dispose()

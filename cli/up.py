@@ -17,7 +17,7 @@ from store.database import Database
 from store.errors import SetupError
 from store.keys import api_key_file, login_link, make_api_key
 from store.schema import migrate
-from store.settings import Settings, useful_threads
+from store.settings import Settings
 
 WATCH_SECONDS = 0.1
 START_SECONDS = 60.0
@@ -119,10 +119,8 @@ class Service:
         inherited = [listener.fileno() for listener in listening.sockets]
         options = [part for number in inherited for part in ("--fd", str(number))]
         command = (sys.executable, "-m", "app.serve", *options)
-        added = {"MRQ_API_KEY": self._key, "MRQ_SERVER_NAME": listening.server_name}
-        if "act_threads" not in self._settings.model_fields_set:
-            added["MRQ_ACT_THREADS"] = str(useful_threads(len(self._listening)))
-        return self._child(listening.name, *command, inherited=inherited, added=added)
+        secret = {"MRQ_API_KEY": self._key, "MRQ_SERVER_NAME": listening.server_name}
+        return self._child(listening.name, *command, inherited=inherited, added=secret)
 
     def _child(
         self,

@@ -10,14 +10,6 @@ from sqlalchemy import URL
 
 from store.extras import EXTRAS
 
-# More of them gain a pass of the paper's size little.
-MOST_USEFUL_THREADS = 2
-
-
-def useful_threads(servers: int = 1) -> int:
-    """That share a pass, where so many servers share the cores."""
-    return max(1, min(MOST_USEFUL_THREADS, len(os.sched_getaffinity(0)) // servers))
-
 
 def _half_of_physical_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -94,8 +86,8 @@ class Settings(BaseSettings):
     # Of observations as bytes: 256 of four frames of 84 by 84.
     max_act_bytes: int = Field(default=8 << 20, gt=0)
     max_batch: int = Field(default=256, ge=1)
-    # That share the short passes of busy policies, in each server process.
-    act_threads: int = Field(default_factory=useful_threads, ge=1, le=64)
+    # That share a forward pass, in each server process. More take cores from what else runs there.
+    act_threads: int = Field(default=1, ge=1, le=64)
 
     # What this server process calls itself where there are several; empty: by chance.
     server_name: str = Field(default="", pattern=r"^[a-z0-9-]{0,32}$")

@@ -17,7 +17,7 @@ import numpy as np
 from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.bundle import Forward
 from app.serving.measures import PolicyMeasures
-from app.serving.passes import UNKNOWN_COST, Forwarded, Pass, PassCost, ShortPasses
+from app.serving.passes import INLINE_SECONDS, UNKNOWN_COST, Forwarded, Pass, PassCost
 from app.serving.seen import SeenRange
 from mrq_core.spaces import Floats
 
@@ -55,7 +55,7 @@ class MicroBatcher:
     """A short pass runs on the event loop: a thread's hand-over costs more than the pass. While it
     runs, further requests pile up in the sockets; they are read together and make the next batch.
 
-    A pass that is not short runs on `thread`, and the loop goes on collecting.
+    A pass longer than `INLINE_SECONDS` runs on `thread`, and the loop goes on collecting.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class MicroBatcher:
         self._seen = seen
         self._measures = measures or PolicyMeasures()
         self._forward = forward
-        self.own = self._short = ShortPasses(forward, cost)
-        self._short_passes = self._slow_passes = 0
+        self._cost = cost
         self._thread = thread
         self._rows_per_pass = max(1, min(ROWS_PER_PASS, VALUES_PER_PASS // width))
         self._max_rows_waiting = max(1, min(max_rows_waiting, MAX_VALUES_WAITING // width))
@@ -81,17 +80,6 @@ class MicroBatcher:
         self._rows_waiting = 0
         self._begun = False  # a pass, or the call for one
         self._on_thread = 0  # passes there, or in its queue
-
-    def share(self, shared: ShortPasses | None) -> None:
-        """From now on short passes are these, which give the same in less time; None: they are as
-        all others."""
-        self._short = shared or self.own
-
-    def take_short_passes(self) -> tuple[int, int]:
-        """How many there were since the last call, and how many of them took far too long."""
-        taken = self._short_passes, self._slow_passes
-        self._short_passes = self._slow_passes = 0
-        return taken
 
     @property
     def rows_waiting(self) -> int:
@@ -127,10 +115,10 @@ class MicroBatcher:
 
         For whoever knows that nobody is there to share a pass with.
         """
-        if self._begun or not self._short.are_of(len(rows)):
+        if self._begun or self._cost.seconds(len(rows)) > INLINE_SECONDS:
             return None
         since = time.perf_counter_ns()
-        done = self._short_pass(rows)
+        done = Pass.of(self._forward, rows)
         self._count(done)
         if deadline is not None and time.perf_counter_ns() > deadline:
             raise _too_late()
@@ -152,19 +140,12 @@ class MicroBatcher:
         """Whether it goes on in the thread."""
         rows = batch[0].rows if len(batch) == 1 else np.concatenate([w.rows for w in batch])
         if not self._is_long(len(rows)):
-            self._hand_out(batch, self._short_pass(rows))
+            self._hand_out(batch, Pass.of(self._forward, rows))
             return False
         begun = loop.run_in_executor(self._thread, Pass.of, self._forward, rows)
         self._on_thread += 1
         begun.add_done_callback(partial(self._done, loop, batch))
         return True
-
-    def _short_pass(self, rows: Floats) -> Pass:
-        done = Pass.of(self._short.forward, rows)
-        self._short_passes += 1
-        if self._short.is_slow(done):
-            self._slow_passes += 1
-        return done
 
     def _has_next_for_thread(self) -> bool:
         """A pass that is as large as it may be waits in the thread's queue, so that the thread need
@@ -206,7 +187,7 @@ class MicroBatcher:
             loop.call_soon(self._run, loop)
 
     def _is_long(self, rows: int) -> bool:
-        return self._thread is not None and not self._short.are_of(rows)
+        return self._thread is not None and self._cost.seconds(rows) > INLINE_SECONDS
 
     def _take(self) -> list[_Waiting]:
         """Those whose time is over, and those whose client is gone, cost no pass."""

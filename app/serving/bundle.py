@@ -4,7 +4,6 @@ B is the number of observations, D the network's inputs, A its outputs.
 """
 
 import hashlib
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,8 +19,6 @@ from mrq_core.actions import ActionCodec, action_codec
 from mrq_core.bundle import BUNDLE_FORMAT_VERSION
 from mrq_core.spaces import Floats, Space, SpaceError, space_from_json
 from store.servable import ServablePolicy, history_of
-
-logger = logging.getLogger(__name__)
 
 TOLERANCE = 1e-5
 LATENT = "latent"
@@ -116,8 +113,9 @@ def _generator(seed: int, observation: Floats) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(digest, "little")])
 
 
-def open_policy(policy: ServablePolicy) -> Actor:
-    """Raises `PolicyBroken` unless it acts here as it acted in training."""
+def open_policy(policy: ServablePolicy, threads: int = 1) -> Actor:
+    """`threads`: that share its passes, if that changes no action. Raises `PolicyBroken` unless it
+    acts here as it acted in training."""
     if hashlib.sha256(policy.onnx).hexdigest() != policy.sha256:
         raise _broken(policy, "its bytes do not have the recorded sha256")
     version = policy.manifest["format_version"]
@@ -130,7 +128,7 @@ def open_policy(policy: ServablePolicy) -> Actor:
     except SpaceError as error:
         raise _broken(policy, f"its spaces cannot be read: {error}") from error
     try:
-        session = open_session(policy.onnx)
+        session = open_session(policy.onnx, threads if is_same_by_parts(policy.onnx) else 1)
         forward = _forward(session, "policy")
         outputs = forward(np.array(policy.manifest["golden"]["observations"], np.float32))
     except MemoryError:  # that passes
@@ -152,20 +150,6 @@ def open_policy(policy: ServablePolicy) -> Actor:
         action_space=action_space,
         history=history,
     )
-
-
-def open_shared(policy: ServablePolicy, actor: Actor, threads: int) -> Forward | None:
-    """The actor's forward pass once more, shared by threads; None unless its bits stay the same.
-    The weights are in memory once more, too."""
-    if not is_same_by_parts(policy.onnx):
-        return None
-    shared = _forward(open_session(policy.onnx, threads), "policy")
-    golden = np.array(policy.manifest["golden"]["observations"], np.float32)
-    for rows in (golden, *np.split(golden, len(golden))):
-        if not np.array_equal(shared(rows), actor.forward(rows)):
-            logger.warning("policy %s has other bits with %d threads", policy.id, threads)
-            return None
-    return shared
 
 
 def open_session(graph: bytes, threads: int = 1) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.serving import bundle
 from app.serving.batching import MicroBatcher
 from app.serving.measures import Measures, PolicyMeasures
-from app.serving.passes import PassCost, ShortPasses, measure_cost, time_ratio
+from app.serving.passes import PassCost, measure_cost
 from app.serving.provenance import Provenance
 from app.serving.typed_json import TypedReader
 from app.serving.world import LiveWorld, open_world
@@ -48,7 +48,7 @@ class Opener:
     max_batch: int
     thread: Executor  # for long passes
     shadow_thread: Executor
-    pass_threads: int  # that share a short pass of a busy policy
+    pass_threads: int  # that share a pass
     clock: Callable[[], float] = time.perf_counter
 
     def policy(self, policy_id: str) -> LivePolicy:
@@ -56,7 +56,7 @@ class Opener:
         begun = self.clock()
         with self.database.read() as session:
             servable = load_servable(session, find_policy(session, policy_id))
-        actor = bundle.open_policy(servable)
+        actor = bundle.open_policy(servable, self.pass_threads)
         return self._live(servable, actor, begun)
 
     def _live(self, servable: ServablePolicy, actor: bundle.Actor, begun: float) -> LivePolicy:
@@ -90,17 +90,6 @@ class Opener:
             ),
             load_seconds=self.clock() - begun,
         )
-
-    def shared(self, policy: LivePolicy) -> ShortPasses | None:
-        """Its passes on several threads, where that changes nothing but the time."""
-        with self.database.read() as session:
-            servable = load_servable(session, find_policy(session, policy.id))
-        forward = bundle.open_shared(servable, policy.actor, self.pass_threads)
-        if forward is None:
-            return None
-        width = policy.actor.observation_space.flat_size
-        ratio = time_ratio(forward, policy.actor.forward, width, self.clock)
-        return ShortPasses(forward, policy.batcher.own.cost.times(ratio))
 
     def world(self, policy: LivePolicy) -> LiveWorld | None:
         """None if it was exported without one. Raises `PolicyBroken`."""

@@ -22,7 +22,6 @@ from mrq_core.spaces import Floats
 # which the hand-over is little.
 INLINE_SECONDS = 0.001
 _TRIALS = 3
-SLOW_US, SLOW_TIMES = 1000, 4
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,6 @@ class PassCost:
 
     def seconds(self, rows: int) -> float:
         return self.fixed_seconds + self.row_seconds * rows
-
-    def times(self, factor: float) -> "PassCost":
-        return PassCost(factor * self.fixed_seconds, factor * self.row_seconds)
 
 
 # Every pass is short.
@@ -51,14 +47,6 @@ def measure_cost(forward: Forward, width: int, clock: Callable[[], float]) -> Pa
     )
     row = max(0.0, (eight - one) / 7)
     return PassCost(max(0.0, one - row), row)
-
-
-def time_ratio(shared: Forward, alone: Forward, width: int, clock: Callable[[], float]) -> float:
-    """`shared`'s time to `alone`'s. In turns, for others act meanwhile."""
-    rows = np.zeros((8, width), np.float32)
-    turns = [(_seconds(shared, rows, clock), _seconds(alone, rows, clock)) for _ in range(_TRIALS)]
-    of_shared, of_alone = (min(times) for times in zip(*turns, strict=True))
-    return of_shared / of_alone if of_alone else 1.0
 
 
 def _seconds(forward: Forward, rows: Floats, clock: Callable[[], float]) -> float:
@@ -105,22 +93,6 @@ class Pass:
         """How many rows are unlike those of the training."""
         self.outside = seen.outside(self.rows)
         return 0 if self.outside is None else rows_outside(self.outside)
-
-
-@dataclass(frozen=True)
-class ShortPasses:
-    """What computes them, and of how many rows a pass is short."""
-
-    forward: Forward
-    cost: PassCost
-
-    def are_of(self, rows: int) -> bool:
-        return self.cost.seconds(rows) <= INLINE_SECONDS
-
-    def is_slow(self, done: Pass) -> bool:
-        """It has waited for a core, not computed."""
-        expected_us = 1e6 * self.cost.seconds(len(done.rows))
-        return done.compute_us > max(SLOW_US, SLOW_TIMES * expected_us)
 
 
 class Forwarded:

@@ -17,7 +17,6 @@ from app.serving.memory import Memory
 from app.serving.once import Once
 from app.serving.passes import Forwarded
 from app.serving.shadow import Mirror
-from app.serving.sharing import Sharing
 from app.serving.swap_measures import ShadowMeasures, SwapMeasures
 from app.serving.world import LiveWorld
 from mrq_core.spaces import Floats
@@ -43,7 +42,7 @@ class LoadedPolicies:
         self._shadow_thread = ThreadPoolExecutor(1, "shadow")
         self.measures, self.swaps, self._shadows = Measures(), SwapMeasures(), ShadowMeasures()
         self._opener = Opener(
-            *(database, self.measures, max_batch, self._thread, self._shadow_thread, pass_threads)
+            database, self.measures, max_batch, self._thread, self._shadow_thread, pass_threads
         )
         self._memory = Memory(budget_bytes)
         self._loaded = self._memory.policies
@@ -56,7 +55,6 @@ class LoadedPolicies:
         self.traffic = self.meanings.traffic
         # Held while a change is committed and followed: they are followed in their order.
         self.changing = asyncio.Lock()
-        self._sharing = Sharing(self._loaded, self._opener.shared) if pass_threads > 1 else None
         self._mirror = Mirror(self._loaded, self._load_soon, self._shadows)
 
     def __len__(self) -> int:
@@ -142,11 +140,6 @@ class LoadedPolicies:
         seconds = [(each.name, each.version, each.load_seconds) for each in loaded]
         more = [*self.swaps.lines(seconds), *self._shadows.lines(), ""]
         return self.measures.text(pending) + "\n".join(more)
-
-    async def follow_load(self) -> None:
-        """While the server runs."""
-        if self._sharing is not None:
-            await self._sharing.follow()
 
     def close(self) -> None:
         self._thread.shutdown(wait=False)

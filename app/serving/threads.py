@@ -1,4 +1,4 @@
-"""Whether threads may share a policy's passes.
+"""Whether several threads may share a policy's passes.
 
 ONNX Runtime shares an operator's work by how many numbers there are, so what an observation gets
 could depend on the others in its pass. It does not for the operators below, where the second factor

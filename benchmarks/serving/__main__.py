@@ -19,7 +19,6 @@ from benchmarks.provenance import commit
 from benchmarks.serving.contenders import Contender, floor, ours, peers, running, usual
 from benchmarks.serving.generator import Generator
 from benchmarks.serving.table import CONNECTIONS, Run, Turn, render
-from store.settings import useful_threads
 
 BATCH_CONNECTIONS = (1, 4)
 BATCH_ROWS = 128
@@ -92,10 +91,7 @@ def _round(
 
 
 def _bare(model: Path, rows: int, seconds: float) -> float:
-    """With the threads of the server's passes: of many rows they have one."""
-    threads = useful_threads() if rows == 1 else 1
-    program = (sys.executable, "-m", "benchmarks.serving.bare")
-    command = [*program, str(model), str(rows), str(threads), str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.serving.bare", str(model), str(rows), str(seconds)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout)
 

@@ -1,18 +1,18 @@
-"""ONNX Runtime and nothing else: `python -m benchmarks.serving.bare MODEL ROWS THREADS SECONDS`
-prints observations a second."""
+"""ONNX Runtime and nothing else: `python -m benchmarks.serving.bare MODEL ROWS SECONDS` prints
+observations a second, of one thread."""
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-
-from app.serving.bundle import open_session
+import onnxruntime
 
 
 def main() -> None:
-    model, rows, threads, seconds = sys.argv[1], *map(int, sys.argv[2:4]), float(sys.argv[4])
-    session = open_session(Path(model).read_bytes(), threads)
+    model, rows, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     observations = np.random.default_rng(0).standard_normal((rows, 17)).astype(np.float32)
     passes, begun = 0, time.perf_counter()
     while (now := time.perf_counter()) < begun + seconds:

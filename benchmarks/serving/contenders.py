@@ -17,15 +17,12 @@ import orjson
 
 from benchmarks.act import KEY, OBSERVATION, free_port
 from benchmarks.serving.generator import Request
-from store.settings import useful_threads
 
 HERE = Path(__file__).parent
 START_SECONDS = 120
 JSON, RAW = "application/json", "application/octet-stream"
 _KEY = f"Authorization: Bearer {KEY}\r\n"
 _BODY = orjson.dumps({"observation": OBSERVATION})
-# All of them compute with as many as we do.
-_THREADS = {"PASS_THREADS": str(useful_threads())}
 _ROWS = np.random.default_rng(0).standard_normal((128, 17)).astype("<f4")
 
 
@@ -74,7 +71,7 @@ def peers(folder: Path, model: Path, scratch: Path) -> list[Contender]:
         python = folder / environment / "bin/python"
         if python.exists():
             command = (str(python), str(HERE / "peers" / program), str(model), "{port}")
-            found.append(Contender(name, command, Request(path, JSON, _BODY), _THREADS))
+            found.append(Contender(name, command, Request(path, JSON, _BODY)))
     if (program_of := folder / "mlserver/bin/mlserver").exists():
         found.append(_mlserver(program_of, model, scratch / "mlserver"))
     return found
@@ -96,9 +93,7 @@ def _mlserver(program: Path, model: Path, folder: Path) -> Contender:
     request = Request("/v2/models/bench/infer", JSON, orjson.dumps({"inputs": [tensor]}))
     ports = {f"MLSERVER_{kind}_PORT": str(free_port()) for kind in ("GRPC", "METRICS")}
     python_path = {"PYTHONPATH": str(folder), "MLSERVER_HTTP_PORT": "{port}"}
-    return Contender(
-        "MLServer", (str(program), "start", str(folder)), request, ports | python_path | _THREADS
-    )
+    return Contender("MLServer", (str(program), "start", str(folder)), request, ports | python_path)
 
 
 @contextmanager

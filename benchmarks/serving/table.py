@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-from store.settings import useful_threads
-
 FLOOR = "floor: raw ASGI echo"
 
 CONNECTIONS = (1, 16)
@@ -60,9 +58,8 @@ def render(run: Run, seconds: float) -> str:
         f"{run.begun:%Y-%m-%d %H:%M} UTC, commit {run.commit}, {processor()}, {os.cpu_count()} "
         f"cores, {platform.python_implementation()} {platform.python_version()}. "
         f"{len(run.rounds)} rounds of {seconds} s a turn after one to warm up; medians, and for "
-        f"ratios medians of the ratios within a round. A pass of one observation has "
-        f"{useful_threads()} threads in all servers and in the bare loop, one of 128 has one. Load "
-        f"average before {run.load_before:.1f}, after {run.load_after:.1f}.",
+        f"ratios medians of the ratios within a round. Load average before "
+        f"{run.load_before:.1f}, after {run.load_after:.1f}.",
     ]
     for size in CONNECTIONS:
         lines += ["", f"## {size} connection{'s' if size > 1 else ''}", "", *_servers(run, size)]

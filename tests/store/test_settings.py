@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 import store
-from store.settings import Settings, useful_threads
+from store.settings import Settings
 
 PAGE = Path(store.__file__).parent.parent / "docs" / "reference" / "settings.md"
 
@@ -21,7 +21,6 @@ def test_the_page_names_every_setting_and_its_default() -> None:
         "artifact_dir": "empty: `artifacts` in the data folder",
         "cache_dir": "empty: `cache` in the data folder",
         "job_memory_bytes": "half of the machine's memory",
-        "act_threads": "2, with one core 1",
     }
 
 
@@ -127,14 +126,3 @@ def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MRQ_BROKER_URL", "redis://:geheim@host:1/0")
     monkeypatch.setenv("MRQ_DATABASE_URL", "postgresql+psycopg://u:geheim@host/d")
     assert "geheim" not in repr(Settings()) + str(Settings())
-
-
-@pytest.mark.parametrize(
-    ("cores", "servers", "threads"),
-    [(1, 1, 1), (2, 1, 2), (16, 1, 2), (4, 2, 2), (3, 2, 1), (2, 4, 1)],
-)
-def test_a_servers_passes_have_two_threads_where_it_has_two_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, servers: int, threads: int
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
-    assert useful_threads(servers) == threads

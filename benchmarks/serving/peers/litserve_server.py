@@ -1,6 +1,5 @@
 """LitServe, as its README has it, with ONNX Runtime: `litserve_server.py MODEL PORT`."""
 
-import os
 import sys
 
 import litserve
@@ -11,8 +10,7 @@ import onnxruntime
 class Api(litserve.LitAPI):
     def setup(self, device):  # noqa: ARG002
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ["PASS_THREADS"])
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(sys.argv[1], options)
 
     def decode_request(self, request):

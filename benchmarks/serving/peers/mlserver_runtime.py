@@ -1,7 +1,5 @@
 """A runtime for MLServer around ONNX Runtime; `parameters.uri` says where the model is."""
 
-import os
-
 import numpy as np
 import onnxruntime
 from mlserver import MLModel
@@ -12,8 +10,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 class Runtime(MLModel):
     async def load(self) -> bool:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ["PASS_THREADS"])
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(self.settings.parameters.uri, options)
         return True
 

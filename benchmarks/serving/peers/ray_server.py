@@ -1,6 +1,5 @@
 """Ray Serve with its defaults: `ray_server.py MODEL PORT`."""
 
-import os
 import sys
 import time
 
@@ -14,8 +13,7 @@ from ray import serve
 class Policy:
     def __init__(self, model: str) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ["PASS_THREADS"])
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(model, options)
 
     async def __call__(self, request):

@@ -13,7 +13,7 @@ import pytest
 
 from app.refusals import DeadlineExceeded, QueueFull
 from app.serving.batching import MAX_VALUES_WAITING, ROWS_PER_PASS, MicroBatcher
-from app.serving.passes import INLINE_SECONDS, Pass, PassCost, ShortPasses, measure_cost, time_ratio
+from app.serving.passes import INLINE_SECONDS, PassCost, measure_cost
 
 
 class Doubling:
@@ -303,52 +303,6 @@ def test_the_cost_of_a_pass_is_a_line_through_two_sizes() -> None:
     cost = measure_cost(forward, 4, lambda: now)
     assert (cost.fixed_seconds, cost.row_seconds) == pytest.approx((10, 3))
     assert cost.seconds(5) == pytest.approx(25)
-
-
-@pytest.mark.parametrize(("seconds", "part"), [(10, 1), (6, 0.6), (20, 2)])
-def test_shared_passes_are_told_from_those_alone_under_the_same_load(
-    seconds: float, part: float
-) -> None:
-    now = 0.0
-
-    def taking(passing: float) -> Any:
-        def forward(rows: Any) -> Any:
-            nonlocal now
-            now += passing
-            return rows
-
-        return forward
-
-    assert time_ratio(taking(seconds), taking(10), 4, lambda: now) == pytest.approx(part)
-
-
-def test_a_shared_pass_that_is_short_enough_stays_on_the_event_loop() -> None:
-    alone, shared = Doubling(), Doubling()
-    cost = PassCost(0.0, INLINE_SECONDS)  # of two rows it would be a long one
-
-    async def main() -> None:
-        with ThreadPoolExecutor(1) as thread:
-            batcher = MicroBatcher(alone, cost=cost, thread=thread)
-            batcher.share(ShortPasses(shared, cost.times(0.5)))
-            for size in (2, 3):
-                await batcher.submit(np.ones((size, 1), np.float32))
-        assert batcher.take_short_passes() == (1, 0)
-        assert batcher.take_short_passes() == (0, 0)
-
-    asyncio.run(main())
-    assert (shared.batches, alone.batches) == ([2], [3])
-
-
-@pytest.mark.parametrize(
-    ("seconds", "compute_us", "is_slow"),
-    [(0.001, 3900, False), (0.001, 4100, True), (1e-5, 900, False), (1e-5, 1100, True)],
-)
-def test_a_pass_is_slow_that_takes_milliseconds_and_a_multiple_of_its_cost(
-    seconds: float, compute_us: int, is_slow: bool
-) -> None:
-    rows = row(1)
-    passes = ShortPasses(Doubling(), PassCost(seconds, 0.0))
-    assert passes.is_slow(Pass(rows, rows, 0, compute_us * 1000)) == is_slow
 
 
 class Raising:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from app.refusals import PolicyBroken
 from app.serving.bundle import Actor, open_policy
+from mrq_core.graph import Graph
 from mrq_core.spaces import Space
 from store.policies import ServablePolicy
 from tests.app.bundles import (
@@ -225,3 +227,22 @@ def test_discrete_actions_are_drawn_by_softmax() -> None:
     observation = np.tile(np.array([[0.8, 0.0, 0.0]], np.float32), (20_000, 1))
     # Logits 0.4 and -0.8: the second has probability 1 / (1 + e^1.2).
     assert draws(actor, observation, None).mean() == pytest.approx(1 / (1 + np.e**1.2), abs=0.015)
+
+
+@pytest.mark.parametrize(("activation", "threads"), [("Tanh", 3), ("Elu", 1)])
+def test_it_has_several_threads_only_if_they_change_nothing(
+    activation: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = Graph()
+    graph.add(activation, "observation", output="policy")
+    built = graph.build("policy", {"observation": 3}, {"policy": 3})
+    opened: list[int] = []
+
+    def stop(_: bytes, threads: int) -> None:
+        opened.append(threads)
+        raise MemoryError
+
+    monkeypatch.setattr("app.serving.bundle.open_session", stop)
+    with pytest.raises(MemoryError):
+        open_policy(with_graph(helper.make_model(built).SerializeToString()), threads=3)
+    assert opened == [threads]

@@ -41,10 +41,10 @@ class Gate:
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate, original = Gate(), bundle.open_policy
 
-    def waiting(servable: Any) -> Any:
+    def waiting(servable: Any, threads: int) -> Any:
         gate.opened.append(servable.version)
         assert gate.is_open.wait(20)
-        return original(servable)
+        return original(servable, threads)
 
     monkeypatch.setattr(bundle, "open_policy", waiting)
     yield gate

@@ -27,9 +27,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     opened: list[str] = []
     original = bundle.open_policy
 
-    def counted(servable: Any) -> Any:
+    def counted(servable: Any, threads: int) -> Any:
         opened.append(servable.id)
-        return original(servable)
+        return original(servable, threads)
 
     monkeypatch.setattr(bundle, "open_policy", counted)
     return opened
@@ -53,10 +53,10 @@ def test_a_policy_is_loaded_beside_the_event_loop(
 ) -> None:
     original, inside, release = bundle.open_policy, threading.Event(), threading.Event()
 
-    def slow(servable: Any) -> Any:
+    def slow(servable: Any, threads: int) -> Any:
         inside.set()
         assert release.wait(10)
-        return original(servable)
+        return original(servable, threads)
 
     monkeypatch.setattr(bundle, "open_policy", slow)
 

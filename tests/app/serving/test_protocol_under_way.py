@@ -11,7 +11,6 @@ import uvicorn
 
 from app.service import Service
 from app.serving import bundle
-from app.serving.passes import UNKNOWN_COST, ShortPasses
 from app.serving.protocol import ActProtocol, Exchange
 from mrq_core.spaces import Floats
 from store.database import Database
@@ -31,7 +30,7 @@ def _trained(database: Database, settings: Settings) -> None:
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate()
     monkeypatch.setattr(bundle, "_forward", gate.forward)
-    monkeypatch.setattr("app.serving.passes.INLINE_SECONDS", -1.0)
+    monkeypatch.setattr("app.serving.batching.INLINE_SECONDS", -1.0)
     yield gate
     gate.open.set()
 
@@ -104,7 +103,7 @@ def test_a_pass_that_fails_is_told_to_all_and_is_not_the_last(
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as broken:
-        broken.setattr(policy.batcher, "_short", ShortPasses(fail, UNKNOWN_COST))
+        broken.setattr(policy.batcher, "_forward", fail)
         wire.send(request())
         status, _, body = wire.answer()
         assert (status, orjson.loads(body)["code"]) == (500, "internal_error")

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -11,7 +10,7 @@ import torch
 from onnx import helper
 from torch import nn
 
-from app.serving.bundle import open_session, open_shared
+from app.serving.bundle import open_session
 from app.serving.threads import is_same_by_parts
 from mrq_core.agent import Agent
 from mrq_core.config import PRESETS
@@ -20,7 +19,6 @@ from mrq_core.graph import Graph
 from mrq_core.observations import observation_form
 from mrq_core.policy import policy_of
 from mrq_core.spaces import Box, Discrete, Floats, Space
-from store.servable import ServablePolicy
 
 INPUTS = 17
 WIDTH = 512  # the paper's: narrower ones are never shared between threads
@@ -147,39 +145,3 @@ def test_a_product_that_mixes_observations_is_not_shared(
     product: Callable[[Graph, str], str],
 ) -> None:
     assert not is_same_by_parts(drawn(product))
-
-
-class Golden:
-    """A policy and its actor, for the comparison alone."""
-
-    def __init__(self, graph: bytes, change: float) -> None:
-        rows = np.random.default_rng(0).standard_normal((4, INPUTS)).astype(np.float32)
-        self.policy = ServablePolicy(
-            id="pol_1",
-            name="",
-            version=1,
-            checkpoint_id="",
-            sha256="",
-            onnx=graph,
-            manifest={"golden": {"observations": rows.tolist()}},
-        )
-        alone = open_session(graph)
-        self.forward = lambda given: run(alone, given) + np.float32(change)
-
-
-@pytest.mark.parametrize(
-    ("kind", "change", "is_shared"), [("tanh", 0, True), ("tanh", 1e-7, False)]
-)
-def test_what_differs_in_a_bit_is_not_shared(
-    kind: str, change: float, is_shared: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    golden = Golden(GRAPHS[kind](), change)
-    actor: Any = golden
-    shared = open_shared(golden.policy, actor, threads=2)
-    assert (shared is not None) == is_shared
-    assert ("other bits" in caplog.text) != is_shared
-
-
-def test_an_operator_that_is_not_known_is_not_shared() -> None:
-    golden: Any = Golden(drawn(lambda graph, x: graph.add("Elu", x)), 0)
-    assert open_shared(golden.policy, golden, threads=2) is None
