@@ -128,7 +128,8 @@ def open_policy(policy: ServablePolicy, threads: int = 1) -> Actor:
     except SpaceError as error:
         raise _broken(policy, f"its spaces cannot be read: {error}") from error
     try:
-        session = open_session(policy.onnx, threads if is_same_by_parts(policy.onnx) else 1)
+        may_share = threads > 1 and is_same_by_parts(policy.onnx)
+        session = open_session(policy.onnx, threads if may_share else 1)
         forward = _forward(session, "policy")
         outputs = forward(np.array(policy.manifest["golden"]["observations"], np.float32))
     except MemoryError:  # that passes
