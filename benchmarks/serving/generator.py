@@ -47,11 +47,15 @@ class Request:
         return head.encode() + self.body
 
 
+class NoCompiler(SystemExit):
+    """Ends a benchmark with its text."""
+
+
 class Generator:
     def __init__(self, folder: Path) -> None:
         compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
-            raise SystemExit(
+            raise NoCompiler(
                 "A C compiler is needed: no cc and no gcc on the PATH, and CC is empty."
             )
         self._folder = folder

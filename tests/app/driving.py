@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import event, func, select
 
 from store.database import Database
-from store.jobs import submit_job
+from store.jobs import get_job, submit_job
 from store.ownership import Claim, claim_next
 from store.policies import succeed
 from store.results import (
@@ -74,6 +74,13 @@ def trained_job(
     evaluate(database, taken, 1000, [-100.0, -200.0], bundle)
     succeed(database, taken, weights_sha256="ab" * 32)
     return job_id
+
+
+def best_checkpoint_of(database: Database, job_id: str) -> str:
+    with database.read() as session:
+        identity = get_job(session, job_id).best_checkpoint_id
+    assert identity is not None
+    return identity
 
 
 @contextmanager

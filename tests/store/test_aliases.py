@@ -8,19 +8,16 @@ from store.aliases import delete_alias, list_aliases, list_moves, move_alias
 from store.database import Database
 from store.deletion import delete_job
 from store.errors import AliasMoved, NotFound, Pinned
-from store.jobs import get_job
 from store.policies import delete_policy, find_policy, promote_checkpoint
 from store.settings import Settings
-from tests.app.driving import trained_job
+from tests.app.driving import best_checkpoint_of, trained_job
 
 
 @pytest.fixture
 def job_id(database: Database, settings: Settings) -> str:
     """Of swing:1 to swing:3."""
     identity = trained_job(database, settings, name="swing")
-    with database.read() as session:
-        checkpoint = get_job(session, identity).best_checkpoint_id
-    assert checkpoint is not None
+    checkpoint = best_checkpoint_of(database, identity)
     for _ in range(2):
         promote_checkpoint(database, checkpoint, None)
     return identity

@@ -16,10 +16,9 @@ from app.serving.bundle import Forward
 from app.serving.bundle import _forward as bundle_forward
 from mrq_core.spaces import Floats
 from store.database import Database
-from store.jobs import get_job
 from store.settings import Settings
 from tests.app.bundles import WEIGHTS, linear_bundle
-from tests.app.driving import BEARER, trained_job
+from tests.app.driving import BEARER, best_checkpoint_of, trained_job
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -80,8 +79,7 @@ def test_each_answer_is_one_versions(
     checkpoints = {}
     for name, each in weights.items():
         job_id = trained_job(database, settings, linear_bundle(weights=each), name=f"job-{name}")
-        with database.read() as session:
-            checkpoints[name] = get_job(session, job_id).best_checkpoint_id
+        checkpoints[name] = best_checkpoint_of(database, job_id)
     answers: list[Any] = []
     versions: dict[int, str] = {}
     url = serve()

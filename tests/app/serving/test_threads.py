@@ -1,6 +1,5 @@
 """What an observation gets does not depend on the others in its pass, nor on the threads."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,46 +11,15 @@ from torch import nn
 
 from app.serving.bundle import open_session
 from app.serving.threads import is_same_by_parts
-from mrq_core.agent import Agent
 from mrq_core.config import PRESETS
-from mrq_core.export import export_policy
 from mrq_core.graph import Graph
-from mrq_core.observations import observation_form
-from mrq_core.policy import policy_of
-from mrq_core.spaces import Box, Discrete, Floats, Space
+from mrq_core.spaces import Floats
+from tests.app.bundles import CONTINUOUS, DISCRETE
+from tests.app.learned import learned
 
-INPUTS = 17
+INPUTS = 3
 WIDTH = 512  # the paper's: narrower ones are never shared between threads
 THREADS = (2, 3, 4)
-VECTOR = Box((-math.inf,) * INPUTS, (math.inf,) * INPUTS, (INPUTS,))
-PIXELS = Box((0,) * 84 * 84, (255,) * 84 * 84, (1, 84, 84), "uint8")
-ACTIONS: dict[str, Space] = {
-    "continuous": Box((-1.0,) * 6, (1.0,) * 6, (6,)),
-    "discrete": Discrete(6),
-}
-
-
-def exported(observation_space: Box, action_space: Space) -> bytes:
-    form = observation_form(observation_space, None)
-    components = (6,) if isinstance(action_space, Discrete) else ()
-    agent = Agent(PRESETS["paper"], form.input_shape, 6, components=components, seed=0)
-    with torch.no_grad():
-        for parameter in (*agent.encoder.parameters(), *agent.policy.parameters()):
-            parameter.add_(0.01)  # biases that matter
-    bundle = export_policy(
-        policy_of(agent),
-        environment_id="Some-v0",
-        environment_kwargs={},
-        observation_space=observation_space,
-        action_space=action_space,
-        hyperparameters=PRESETS["paper"],
-        step=1,
-        weights_sha256="0" * 64,
-        form=form,
-        masked=False,
-        sample_states=np.zeros((1, *form.input_shape), np.float32),
-    )
-    return bundle.onnx
 
 
 def drawn(activation: Callable[[Graph, str], str]) -> bytes:
@@ -80,8 +48,8 @@ def multiplied(graph: Graph, x: str) -> str:
 
 
 GRAPHS: dict[str, Callable[[], bytes]] = {
-    "continuous": lambda: exported(VECTOR, ACTIONS["continuous"]),
-    "discrete": lambda: exported(VECTOR, ACTIONS["discrete"]),
+    "continuous": lambda: learned(CONTINUOUS, PRESETS["paper"]).bundle.onnx,
+    "discrete": lambda: learned(DISCRETE, PRESETS["paper"]).bundle.onnx,
     "tanh": lambda: drawn(lambda graph, x: graph.add("Tanh", x)),
     "clip": lambda: drawn(clipped),
     "product": lambda: drawn(multiplied),
@@ -125,8 +93,9 @@ def test_elu_is_not_shared_for_its_bits_do_depend_on_them() -> None:
     assert any(sizes_that_differ(graph, list(range(1, 66))).values())
 
 
-def test_pixels_are_not_shared() -> None:
-    assert not is_same_by_parts(exported(PIXELS, ACTIONS["discrete"]))
+@pytest.mark.parametrize("operator", ["Conv", "Softmax"])
+def test_what_was_not_shown_to_be_the_same_is_not_shared(operator: str) -> None:
+    assert not is_same_by_parts(drawn(lambda graph, x: graph.add(operator, x)))
 
 
 def turned(graph: Graph, x: str) -> str:
